@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The whole build, not recursive; all it makes is in build/. "make help" lists the targets.
+VERSION := 0.1.0
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CLANG ?= clang
+PKG_CONFIG ?= pkg-config
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+# SAN=address,undefined builds with sanitizers, in a folder of its own. BUILD= moves everything (lint uses it).
+comma := ,
+BUILD ?= build
+B := $(BUILD)$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+
+libs := libbpf libelf zlib libnl-3.0 libcap
+libs_cflags := $(shell $(PKG_CONFIG) --cflags $(libs) 2>/dev/null)
+libs_ld := $(shell $(PKG_CONFIG) --libs $(libs) 2>/dev/null)
+libs_ld_static = $(shell $(PKG_CONFIG) --static --libs $(libs) 2>/dev/null)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wno-missing-field-initializers
+CFLAGS ?= -O2 -g
+flags = -std=gnu17 -D_GNU_SOURCE -DPORTLOG_VERSION='"$(VERSION)"' -Isrc -Iinclude -isystem $(BUILD) $(libs_cflags) \
+	$(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+link = $(CC) $(flags) $(CFLAGS) $(LDFLAGS)
+test_flags = -Itests -DPORTLOG_TESTS='"tests"'
+
+objs := $(patsubst src/%.c,$B/%.o,$(wildcard src/*.c src/*/*.c))
+bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/*.bpf.c))
+skel := $(BUILD)/portlog.skel.h
+support := $(patsubst %.c,$B/%.o,$(wildcard tests/support/*.c))
+unit := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
+live := $(patsubst %.c,$B/%,$(wildcard tests/live/*.c))
+bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
+fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+static := $(BUILD)/static/portlog $(patsubst tests/live/%.c,$(BUILD)/static/%,$(wildcard tests/live/actor.c))
+
+all: $B/portlog
+
+# ---- what must be there. Checked once; building never installs anything ----
+$(BUILD)/deps.ok: tools/deps.sh
+	@tools/deps.sh check
+	@mkdir -p $(@D) && touch $@
+
+# ---- BPF: one object a file, joined into one skeleton. The running kernel is not asked ----
+bpf_arch := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+# -mcpu=v2: every kernel from 4.14 takes it, and what clang does by default changes between its versions.
+bpf_flags = -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(bpf_arch) -Wall -Werror -Ivmlinux -Iinclude -Ibpf $(libs_cflags)
+# Ubuntu's bpftool is a wrapper that may refuse the running kernel; the real one lies beside it.
+BPFTOOL ?= $(firstword $(shell for tool in bpftool /usr/sbin/bpftool /usr/lib/linux-tools/*/bpftool; do \
+	"$$tool" version >/dev/null 2>&1 && echo "$$tool"; done))
+
+$(BUILD)/bpf/%.o: bpf/%.bpf.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(CLANG) $(bpf_flags) -MMD -MP -c $< -o $@
+
+$(BUILD)/portlog.bpf.o: $(bpf_objs)
+	$(BPFTOOL) gen object $@ $^
+
+$(skel): $(BUILD)/portlog.bpf.o
+	$(BPFTOOL) gen skeleton $< name portlog_bpf > $@.tmp
+	@mv $@.tmp $@
+
+# ---- the program ----
+$B/%.o: src/%.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(CC) $(flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$B/source/bpf.o: $(skel)
+
+# Linked from the objects, not from the library: parts that only a table names (weak symbols) must come along.
+$B/portlog: $(objs)
+	$(link) $^ $(libs_ld) -o $@
+
+$B/libportlog.a: $(filter-out $B/main.o,$(objs))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+static: $(static)
+$(BUILD)/static/portlog: $(objs)
+	@mkdir -p $(@D)
+	$(link) -static $^ $(libs_ld_static) -o $@
+
+# ---- tests ----
+$B/tests/support/%.o: tests/support/%.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(CC) $(flags) $(test_flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$B/tests/unit/%: tests/unit/%.c $(support) $B/libportlog.a | $(skel)
+	@mkdir -p $(@D)
+	$(link) $(test_flags) -MMD -MP $< $(support) $B/libportlog.a $(libs_ld) -lcmocka -o $@
+
+$B/tests/live/%: tests/live/%.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(link) $(test_flags) -MMD -MP $< -o $@
+$B/tests/bench/%: tests/bench/%.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(link) $(test_flags) -MMD -MP $< -pthread -o $@
+$(BUILD)/static/%: tests/live/%.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(link) $(test_flags) -MMD -MP -static $< -o $@
+
+# Fuzzers take in the sources themselves, so that what they reach is instrumented too.
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(filter-out src/main.c src/source/bpf.c,$(wildcard src/*/*.c)) | $(skel)
+	@mkdir -p $(@D)
+	$(CLANG) $(flags) $(test_flags) -O1 -g -fsanitize=fuzzer,address,undefined $(filter %.c,$^) $(libs_ld) -o $@
+
+run_tests = BUILD=$B tests/run.sh $(1)
+
+test:
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory all static test-programs
+	@$(call run_tests,unit golden live vm)
+test-programs: $B/portlog $(unit) $(live)
+test-unit: $B/portlog $(unit)
+	@$(call run_tests,unit golden)
+test-live: $B/portlog $(live)
+	@$(call run_tests,live)
+test-vm: $(static)
+	@$(call run_tests,vm)
+
+bench: $B/portlog $(bench)
+	@if [ -x tests/bench/run.sh ]; then BUILD=$B tests/bench/run.sh; fi
+fuzz: $(fuzz)
+	@for f in $(fuzz); do echo "$$f" && $$f -max_total_time=$${FUZZ_SECONDS:-30} -verbosity=0 || exit 1; done
+lint:
+	@.ci/lint.sh
+
+# ---- for people ----
+deps:
+	@tools/deps.sh run
+run:
+	@tools/deps.sh run
+	@$(MAKE) --no-print-directory all $B/demo
+	@BUILD=$B tools/demo.sh
+$B/demo: tools/demo.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(link) $< -o $@
+
+man := $(wildcard man/*.[1-8])
+docs := $(wildcard README.md LICENSE)
+install: all
+	install -D -m 755 $B/portlog $(DESTDIR)$(PREFIX)/bin/portlog
+	$(foreach m,$(man),install -D -m 644 $m $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m) &&) true
+	$(foreach d,$(docs),install -D -m 644 $d $(DESTDIR)$(PREFIX)/share/doc/portlog/$d &&) true
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/portlog
+	rm -f $(foreach m,$(man),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m))
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/portlog
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo "make              build build/portlog (never installs; says what is missing)"
+	@echo "make run          get what is missing, build, and show five seconds of it (AUTO=1: do not ask)"
+	@echo "make deps         get what building needs"
+	@echo "make static       build/static/portlog, which runs where nothing is installed"
+	@echo "make test         every test; also test-unit, test-live, test-vm (SAN=address,undefined for test-unit)"
+	@echo "make bench|fuzz|lint|install|uninstall|clean   (install: DESTDIR=, PREFIX=/usr/local)"
+
+# For scripts that compile one file themselves (clang-tidy).
+print-flags:
+	@echo '$(flags) $(test_flags)'
+print-flags-bpf:
+	@echo '$(bpf_flags)'
+
+.PHONY: all deps run test test-programs test-unit test-live test-vm bench fuzz lint static install uninstall clean help \
+	print-flags print-flags-bpf
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(objs:.o=.d) $(bpf_objs:.o=.d) $(support:.o=.d) $(addsuffix .d,$(unit) $(live) $(bench) $(static))

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What travels through the ring buffer: the ABI between bpf/ and src/, read by two compilers.
+ *
+ * Every record starts with kind and size. Addresses are in network order, ports in host order, times are nanoseconds
+ * of the boot clock (CLOCK_BOOTTIME), pids are those of portlog's own pid namespace where the task lives in it.
+ * It carries no version: the BPF object and the program that embeds it are one build.
+ */
+#ifndef PORTLOG_EVENT_H
+#define PORTLOG_EVENT_H
+
+#define PL_COMM_LEN 16
+#define PL_IFACE_LEN 16
+#define PL_HOLDERS_MAX 8       /* owners of a port handed up with one failure */
+#define PL_PATH_MAX 1024       /* bytes of components of an executable's or cgroup's path */
+#define PL_NAME_MAX 256        /* one component, with its NUL */
+#define PL_ARGS_MAX 1024       /* bytes of argv kept; args_full says how long it was */
+
+/* kind */
+#define PL_BIND 1              /* a bind returned */
+#define PL_LISTEN 2            /* a listen returned */
+#define PL_RELEASE 3           /* a tracked socket gave its port up */
+#define PL_AUTOBIND 4          /* a port was taken without bind */
+#define PL_SNAPSHOT 5          /* a socket that was there before, and one process that has it open */
+#define PL_OWNER 6             /* one more process that has a known socket open */
+#define PL_PROCESS 7           /* who a process is, once for each exec: struct pl_process */
+#define PL_HINT 8              /* a socket on a lingering port died: the port may be free now */
+#define PL_KIND_MAX 9
+
+/* flags of pl_event and pl_holder */
+#define PL_REUSEADDR 0x1u
+#define PL_REUSEPORT 0x2u
+#define PL_V6ONLY 0x4u
+#define PL_FREEBIND 0x8u
+#define PL_TRANSPARENT 0x10u
+#define PL_NO_PORT 0x20u       /* IP_BIND_ADDRESS_NO_PORT */
+#define PL_KERNEL 0x40u        /* the kernel's own socket (sk_kern_sock), no MPTCP subflow */
+#define PL_MPTCP 0x80u         /* the socket is the first subflow of an MPTCP socket */
+#define PL_EXPLICIT 0x100u     /* SOCK_BINDPORT_LOCK: the port was asked for by number */
+#define PL_EPHEMERAL 0x200u    /* port 0 was asked for, and no listen yet */
+#define PL_FREE 0x400u         /* release: nothing is left on the port */
+#define PL_FREE_UNKNOWN 0x800u /* release: whether something is left could not be told in the hook */
+#define PL_ASKED 0x1000u       /* asked_addr and asked_port are valid */
+#define PL_TOLD 0x2000u        /* the snapshot has told this socket already */
+#define PL_TRACKED 0x4000u     /* holder: the process fields are the tracked owner's */
+#define PL_LAST 0x8000u        /* holder: the process fields are the last owner's of a socket that is gone */
+#define PL_TRIPPED 0x10000u    /* holder: the one that the kernel's own conflict check stopped at */
+#define PL_PROCESS_CTX 0x20000u /* release: the pid fields are of the task that dropped the last reference */
+#define PL_HOOK_ADDR 0x40000u  /* asked_* is the kernel's own copy; unset: read from the caller's memory */
+#define PL_PEER 0x80000u       /* the socket is connected */
+
+/* via: which hook told it */
+#define PL_VIA_FEXIT 1
+#define PL_VIA_TRACEPOINT 2    /* a syscall's exit */
+#define PL_VIA_URING 3
+#define PL_VIA_CGROUP 4
+#define PL_VIA_STATE 5         /* tp_btf/inet_sock_set_state */
+#define PL_VIA_ITER 6
+#define PL_VIA_LSM 7           /* fexit/security_socket_bind */
+
+struct pl_event {
+	__u16 kind;
+	__u16 size;
+	__u32 flags;
+	__u64 time_ns;
+	__u64 sk;              /* address of the struct sock: the key, used again after a release */
+	__u64 cookie;          /* 0: the kernel has not made one */
+	__u64 inode;           /* of the socket's file; 0: none or not readable here */
+	__u64 since_ns;        /* release: when the port was taken */
+	__u64 start_ns;        /* caller's group leader: start_boottime */
+	__u64 exec_id;         /* caller's self_exec_id */
+	__u64 cgroup_id;       /* of the caller, cgroup v2 */
+	__u64 owner_start_ns;  /* release: the owner as tracked */
+	__u64 owner_exec_id;
+	__u32 pid;             /* caller's thread group */
+	__u32 tid;
+	__u32 ppid;
+	__u32 uid;             /* effective, of the caller */
+	__u32 gid;
+	__u32 owner_pid;
+	__u32 sock_uid;        /* uid of the socket's inode: what the reuseport rule compares */
+	__u32 netns;           /* inode number */
+	__u32 ifindex;         /* SO_BINDTODEVICE or scope */
+	__u32 l3mdev;          /* VRF of the bind bucket */
+	__s32 error;           /* errno, positive; 0: it worked */
+	__s32 backlog;         /* listen only */
+	__u16 port;            /* the socket's own; 0: it has none */
+	__u16 asked_port;
+	__u16 proto;           /* IPPROTO_TCP or IPPROTO_UDP; MPTCP is TCP with PL_MPTCP */
+	__u16 family;          /* the socket's: AF_INET or AF_INET6 */
+	__u8 state;            /* TCP state number, also for UDP */
+	__u8 via;
+	__u8 reserved0[2];
+	__u16 asked_family;
+	__u16 reserved1;
+	__u8 addr[16];         /* IPv4 in the first four bytes */
+	__u8 asked_addr[16];
+	char comm[PL_COMM_LEN]; /* of the group leader; may be any bytes */
+	char iface[PL_IFACE_LEN]; /* bound device; empty: none */
+};
+
+struct pl_holder {
+	__u64 sk;
+	__u64 cookie;
+	__u64 inode;
+	__u64 since_ns;        /* PL_TRACKED: when it took the port; PL_LAST: when the last owner let go */
+	__u64 start_ns;
+	__u64 exec_id;
+	__u64 cgroup_id;
+	__u32 flags;
+	__u32 pid;             /* 0: not tracked */
+	__u32 uid;             /* of the tracked process */
+	__u32 sock_uid;
+	__u32 ifindex;
+	__u16 port;
+	__u16 family;
+	__u8 state;
+	__u8 reserved0[3];
+	__u8 addr[16];
+	char comm[PL_COMM_LEN];
+	__u32 reserved1;
+};
+
+/* A bind or listen that failed with EADDRINUSE, and who was found on the port. size tells it from a plain event. */
+struct pl_failure {
+	struct pl_event event;
+	__u32 count;           /* valid entries of holder */
+	__u32 more;            /* 1: the walk stopped before the end */
+	struct pl_holder holder[PL_HOLDERS_MAX];
+};
+
+/*
+ * Followed by data: exe_len bytes of path components, leaf first, each with its NUL; args_len bytes of argv, each
+ * argument with its NUL (the last may be cut); cgroup_len bytes of components, leaf first.
+ */
+struct pl_process {
+	__u16 kind;
+	__u16 size;            /* with data */
+	__u32 pid;
+	__u64 start_ns;
+	__u64 exec_id;
+	__u64 cgroup_id;
+	__u32 ppid;
+	__u32 uid;
+	__u32 gid;
+	__u32 args_full;       /* length of argv in the process */
+	__u16 exe_len;
+	__u16 args_len;
+	__u16 cgroup_len;
+	__u16 reserved;
+	char comm[PL_COMM_LEN];
+};
+
+#define PL_PROCESS_DATA_MAX (PL_PATH_MAX + PL_NAME_MAX + PL_ARGS_MAX + PL_PATH_MAX + PL_NAME_MAX)
+
+_Static_assert(sizeof(struct pl_event) == 216, "pl_event has a hole");
+_Static_assert(__builtin_offsetof(struct pl_event, pid) == 88, "pl_event moved");
+_Static_assert(__builtin_offsetof(struct pl_event, port) == 136, "pl_event moved");
+_Static_assert(__builtin_offsetof(struct pl_event, addr) == 152, "pl_event moved");
+_Static_assert(sizeof(struct pl_holder) == 120, "pl_holder has a hole");
+_Static_assert(sizeof(struct pl_failure) == 216 + 8 + 8 * 120, "pl_failure has a hole");
+_Static_assert(sizeof(struct pl_process) == 72, "pl_process has a hole");
+
+#endif

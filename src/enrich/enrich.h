@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Fill in what the kernel did not say: unit and container from the cgroup path, names of users, services and network
+ * namespaces, and of processes seen too late for the hooks what /proc knows. Never blocks on a name service; cached.
+ */
+#ifndef ENRICH_ENRICH_H
+#define ENRICH_ENRICH_H
+
+#include "core/process.h"
+#include "core/record.h"
+
+struct enrich;
+
+/* @root_fd: directory that stands for / (tests pass a fake tree: proc, etc, run, var below it); borrowed. */
+struct enrich *enrich_new(int root_fd, struct processes *ps);
+struct enrich *enrich_free(struct enrich *e);
+
+/* Fill @p->where from @p->cgroup once; where @p has no exe, args or cgroup yet, from /proc/PID if it is still the same
+ * process (start time compared). */
+void enrich_process(struct enrich *e, struct process *p);
+
+/* Names for a record: view->user_name, service, netns_name. Borrowed until the next call of any function here. */
+void enrich_view(struct enrich *e, struct view *v);
+
+const char *enrich_user(struct enrich *e, uint32_t uid);                  /* NULL: none */
+const char *enrich_service(struct enrich *e, uint16_t port, enum proto proto); /* NULL: none */
+const char *enrich_netns(struct enrich *e, uint32_t inode);               /* NULL: none */
+/* Remember what a namespace is called (a container's name), unless it is known already. */
+void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name);
+/* ip_unprivileged_port_start of this namespace as far as it can be read without entering it, else -1. */
+int enrich_unprivileged_port_start(struct enrich *e);
+/* boot id and hostname for @s. */
+void enrich_session(struct enrich *e, struct session *s);
+
+#endif

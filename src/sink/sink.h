@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A sink is where records go. It never fails the others: its error is its own, kept and told by sinks.c's caller. */
+#ifndef SINK_SINK_H
+#define SINK_SINK_H
+
+#include "core/field.h"
+#include "core/record.h"
+
+enum time_style { TIME_LOCAL, TIME_UTC, TIME_BOOT, TIME_DELTA };
+
+struct sink_options {
+	int fd;                       /* where it writes */
+	bool tty;                     /* header and folding as for a person at a terminal */
+	bool color;
+	bool wide;                    /* -o wide */
+	bool header;
+	bool hints;
+	bool quiet;
+	bool current_first;           /* text: show snapshot rows (a filter is given), not one line */
+	bool line_buffered;           /* write each line at once (terminal, pipe); else whenever the loop is idle */
+	unsigned columns;             /* terminal width; 0: unknown */
+	enum time_style time;
+	struct field_options field;
+	const struct field *const *only; /* -F */
+	size_t n_only;
+};
+
+struct sink_ops {
+	const char *name;
+	/* 0 or negative errno with a story. */
+	int (*open)(const struct sink_options *o, void **ret_state);
+	/* 0; -EPIPE: the reader has gone, which ends the run quietly; other negative errno with a story. */
+	int (*write)(void *state, const struct view *view);
+	/* Let go of what was held back (folds, joins) and is due at @now_ns (boot clock); UINT64_MAX: all of it.
+	 * *ret_next_ns: when to be called again, 0: nothing is held back. */
+	int (*tick)(void *state, uint64_t now_ns, uint64_t *ret_next_ns);
+	/* Write out what is buffered; called when the ring has been drained. */
+	int (*flush)(void *state);
+	/* What could not be shown any more is dropped; frees @state. NULL is fine. */
+	void (*close)(void *state);
+};
+
+extern const struct sink_ops sink_text;
+extern const struct sink_ops sink_ndjson;
+
+#endif

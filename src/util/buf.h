@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Growing text. The first error sticks, later appends do nothing; check once at the end. */
+#ifndef UTIL_BUF_H
+#define UTIL_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct buf {
+	char *data;   /* not terminated; see buf_str() */
+	size_t len;
+	size_t cap;
+	int error;    /* 0 or -ENOMEM */
+};
+
+bool buf_reserve(struct buf *b, size_t more); /* room for @more bytes; false: error is set */
+void buf_done(struct buf *b);
+const char *buf_str(struct buf *b);           /* terminated; "" on error */
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_u64(struct buf *b, uint64_t v);
+void buf_i64(struct buf *b, int64_t v);
+void buf_pad(struct buf *b, size_t from, size_t width); /* spaces until column @width counted from offset @from */
+/* Raw text for a terminal: control bytes and bad UTF-8 become \xHH, so nothing can move the cursor. */
+void buf_visible(struct buf *b, const char *text, size_t len);
+int buf_write(struct buf *b, int fd);         /* all of it, then reset; 0 or negative errno (-EPIPE, -ENOMEM) */
+
+static inline void buf_reset(struct buf *b)
+{
+	b->len = 0;
+	b->error = 0;
+}
+
+static inline void buf_put(struct buf *b, const void *data, size_t len)
+{
+	if (b->cap - b->len < len && !buf_reserve(b, len))
+		return;
+	memcpy(b->data + b->len, data, len);
+	b->len += len;
+}
+
+static inline void buf_puts(struct buf *b, const char *s)
+{
+	buf_put(b, s, strlen(s));
+}
+
+static inline void buf_putc(struct buf *b, char c)
+{
+	if (b->cap == b->len && !buf_reserve(b, 1))
+		return;
+	b->data[b->len++] = c;
+}
+
+#endif

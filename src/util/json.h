@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* JSON values appended to a buf. Strings become valid UTF-8 whatever the bytes: bad ones are U+FFFD. RFC 8259. */
+#ifndef UTIL_JSON_H
+#define UTIL_JSON_H
+
+#include "util/buf.h"
+
+void json_string(struct buf *b, const char *text, size_t len); /* with quotes */
+void json_cstring(struct buf *b, const char *text);
+void json_u64(struct buf *b, uint64_t v);
+void json_i64(struct buf *b, int64_t v);
+void json_u64_string(struct buf *b, uint64_t v);               /* quoted: ids above 2^53 */
+void json_bool(struct buf *b, bool v);
+void json_time(struct buf *b, int64_t wall_ns);                /* quoted RFC 3339 UTC, nine digits */
+bool utf8_valid(const char *text, size_t len);
+
+#endif
