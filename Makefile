@@ -25,6 +25,7 @@ CFLAGS ?= -O2 -g
 flags = -std=gnu17 -D_GNU_SOURCE -DPORTLOG_VERSION='"$(VERSION)"' -Isrc -Iinclude -isystem $(BUILD) $(libs_cflags) \
 	$(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 link = $(CC) $(flags) $(CFLAGS) $(LDFLAGS)
+deps_link = -MMD -MP -MF $@.d -MT $@
 test_flags = -Itests -DPORTLOG_TESTS='"tests"'
 
 objs := $(patsubst src/%.c,$B/%.o,$(wildcard src/*.c src/*/*.c))
@@ -47,10 +48,11 @@ $(BUILD)/deps.ok: tools/deps.sh
 # ---- BPF: one object a file, joined into one skeleton. The running kernel is not asked ----
 bpf_arch := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 # -mcpu=v2: every kernel from 4.14 takes it, and what clang does by default changes between its versions.
-bpf_flags = -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(bpf_arch) -Wall -Werror -Ivmlinux -Iinclude -Ibpf $(libs_cflags)
+bpf_flags = -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(bpf_arch) -Wall -Werror -Ivmlinux -Iinclude -Ibpf \
+	$(shell $(PKG_CONFIG) --cflags libbpf 2>/dev/null)
 # Ubuntu's bpftool is a wrapper that may refuse the running kernel; the real one lies beside it.
 BPFTOOL ?= $(firstword $(shell for tool in bpftool /usr/sbin/bpftool /usr/lib/linux-tools/*/bpftool; do \
-	"$$tool" version >/dev/null 2>&1 && echo "$$tool"; done))
+	if "$$tool" version >/dev/null 2>&1; then echo "$$tool"; fi; done))
 
 $(BUILD)/bpf/%.o: bpf/%.bpf.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
@@ -79,7 +81,7 @@ $B/libportlog.a: $(filter-out $B/main.o,$(objs))
 	$(AR) rcs $@ $^
 
 static: $(static)
-$(BUILD)/static/portlog: $(objs)
+$(BUILD)/static/portlog: $(objs) tools/nss-stubs.c
 	@mkdir -p $(@D)
 	$(link) -static $^ $(libs_ld_static) -o $@
 
@@ -90,20 +92,20 @@ $B/tests/support/%.o: tests/support/%.c Makefile | $(BUILD)/deps.ok
 
 $B/tests/unit/%: tests/unit/%.c $(support) $B/libportlog.a | $(skel)
 	@mkdir -p $(@D)
-	$(link) $(test_flags) -MMD -MP $< $(support) $B/libportlog.a $(libs_ld) -lcmocka -o $@
+	$(link) $(test_flags) $(deps_link) $< $(support) $B/libportlog.a $(libs_ld) -lcmocka -o $@
 
 $B/tests/live/%: tests/live/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(link) $(test_flags) -MMD -MP $< -o $@
+	$(link) $(test_flags) $(deps_link) $< -o $@
 $B/tests/bench/%: tests/bench/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(link) $(test_flags) -MMD -MP $< -pthread -o $@
+	$(link) $(test_flags) $(deps_link) $< -pthread -o $@
 $(BUILD)/static/%: tests/live/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(link) $(test_flags) -MMD -MP -static $< -o $@
+	$(link) $(test_flags) $(deps_link) -static $< -o $@
 
 # Fuzzers take in the sources themselves, so that what they reach is instrumented too.
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(filter-out src/main.c src/source/bpf.c,$(wildcard src/*/*.c)) | $(skel)
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c)) | $(skel)
 	@mkdir -p $(@D)
 	$(CLANG) $(flags) $(test_flags) -O1 -g -fsanitize=fuzzer,address,undefined $(filter %.c,$^) $(libs_ld) -o $@
 
