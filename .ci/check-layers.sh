@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Who may include whom (docs/architecture.md): only downward, neighbours do not know each other, one file a foreign library.
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+
+# allow FILES-REGEX INCLUDE-REGEX WHY: any other file of src/ that includes it is wrong
+allow()
+{
+	local hits
+	hits=$(grep -rnE --include='*.[ch]' "^ *# *include *[<\"]$2" src | grep -vE "^src/($1):")
+	[ -z "$hits" ] || { printf '%s\n    %s\n' "$hits" "$3"; bad=1; }
+}
+
+neighbours='(enrich|source|sink|forward|view)/.*'
+top='pipeline\.[ch]|cmd/.*|main\.c'
+allow ".*" "util/" ""
+allow "core/.*|store/.*|$neighbours|$top" "core/" "only what is above core may use core"
+allow "store/.*|source/replay\\.c|sink/history\\.c|forward/forward\\.c|$top" "store/" "the store has three users"
+for layer in enrich source sink forward view; do
+	allow "$layer/.*|$top" "$layer/" "$layer is known only to itself and to the pipeline and commands"
+done
+allow "$top" "pipeline\\.h" "only commands use the pipeline"
+allow "cmd/.*|main\\.c" "cmd/" "only main uses commands"
+
+allow "source/(bpf|live)\\.c" "bpf/" "libbpf lives in source/bpf.c and source/live.c"
+allow "source/bpf\\.c" "portlog\\.skel\\.h" "the skeleton belongs to source/bpf.c"
+allow "source/sockdiag\\.c" "netlink/" "libnl lives in source/sockdiag.c"
+allow "store/store\\.c" "sqlite3" "sqlite3 lives in store/store.c"
+allow "view/tui\\.c" "n?curses" "curses lives in view/tui.c"
+allow "none" "(.*/)?vmlinux\\.h" "src/ never sees kernel types"
+
+caps=$(grep -rlE '^ *# *include *<sys/capability\.h>' src)
+[ "$(wc -w <<< "$caps")" -le 1 ] || { printf 'libcap in more than one file:\n%s\n' "$caps"; bad=1; }
+hits=$(grep -rnE '^ *# *include' bpf | grep -vE '["<](vmlinux\.h|bpf/bpf_[a-z_]+\.h|portlog/event\.h|[a-z]+\.bpf\.h)[">]')
+[ -z "$hits" ] || { echo "$hits -- bpf/ includes vmlinux.h, libbpf's headers, event.h and its own"; bad=1; }
+exit $bad
