@@ -30,6 +30,12 @@ enum reason explain_reason(const struct record *rec, const struct holder *holder
 /* Fill @ret for the failed call in @view (holders ranked, rec->reason chosen). */
 void explain(const struct view *view, const struct explain_facts *facts, struct explanation *ret);
 
+/*
+ * Where a process belongs, raw: "nginx.service", "docker:shop-api-1", "pod:shop/api-0"; "" when nothing is known or it
+ * is a login session. Cut at a whole character. Returns @out.
+ */
+const char *explain_where(const struct process *p, char *out, size_t size);
+
 const char *holder_kind_name(enum holder_kind kind); /* "listener", "time-wait" ... */
 
 #endif

@@ -10,12 +10,14 @@ enum time_style { TIME_LOCAL, TIME_UTC, TIME_BOOT, TIME_DELTA };
 
 struct sink_options {
 	int fd;                       /* where it writes */
+	int talk_fd;                  /* text: opening line, blind spots, totals (stderr); 0 or less: nowhere */
 	bool tty;                     /* header and folding as for a person at a terminal */
 	bool color;
 	bool wide;                    /* -o wide */
 	bool header;
 	bool hints;
 	bool quiet;
+	bool ephemeral;               /* port-0 binds are told too: the opening line need not speak of them */
 	bool current_first;           /* text: show snapshot rows (a filter is given), not one line */
 	bool line_buffered;           /* write each line at once (terminal, pipe); else whenever the loop is idle */
 	unsigned columns;             /* terminal width; 0: unknown */
