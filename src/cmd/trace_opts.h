@@ -10,32 +10,30 @@ enum trace_hooks { TRACE_HOOKS_AUTO, TRACE_HOOKS_FEXIT, TRACE_HOOKS_TRACEPOINT }
 struct trace_opts {
 	struct common_opts common; /* first */
 	bool failures;
-	bool has_count;
-	bool has_duration;
-	uint32_t count;
-	uint64_t duration_ns;
+	uint32_t count;       /* 0: not given */
+	uint64_t duration_ns; /* 0: not given */
 	bool no_snapshot;
 	bool ephemeral;
 	bool autobind;
-	int hooks;                 /* enum trace_hooks */
+	int hooks; /* enum trace_hooks */
 	uint64_t ring_bytes;
 };
 
 extern const struct arg trace_args[]; /* .args; .common is common_args */
 extern const char trace_synopsis[];
 extern const char trace_examples[];
-void trace_defaults(void *opts);      /* .defaults */
+void trace_defaults(void *opts); /* .defaults */
 
 /* What `trace` is to do. Owns filter, kernel and sink_options.only. */
 struct trace_config {
-	struct filter *filter;             /* never NULL, maybe empty */
-	struct filter_kernel *kernel;      /* the kernel's part of it; borrows names from filter */
-	struct sink_options sink_options;  /* to standard output */
+	struct filter *filter;            /* never NULL, maybe empty */
+	struct filter_kernel *kernel;     /* the kernel's part of it; borrows names from filter */
+	struct sink_options sink_options; /* to standard output */
 	const struct sink_ops *sink;
 	enum trace_hooks hooks;
-	uint32_t ring_bytes;               /* power of two, multiple of a page */
-	uint64_t count;                    /* stop after so many events; 0: no limit */
-	uint64_t duration_ns;              /* stop after so long; 0: no limit */
+	uint32_t ring_bytes;  /* power of two, multiple of a page */
+	uint64_t count;       /* stop after so many events; 0: no limit */
+	uint64_t duration_ns; /* stop after so long; 0: no limit */
 	bool snapshot, ephemeral, autobind;
 	bool quiet;
 	unsigned verbose;
