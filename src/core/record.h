@@ -188,6 +188,7 @@ struct holder {
 	uint32_t uid;
 	uint32_t pid;             /* 0: no process known */
 	uint32_t owners_count;    /* processes that have it open, when more than one is known */
+	uint32_t ifindex;         /* bound device; 0: none */
 	uint64_t start_ns;
 	char comm[16];
 	const struct process *process; /* NULL: nothing more than pid, uid, comm is known */
