@@ -38,6 +38,10 @@ bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
 fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 static := $(BUILD)/static/portlog $(patsubst tests/live/%.c,$(BUILD)/static/%,$(wildcard tests/live/actor.c))
 
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-7s %s\n' $(1) $@)
+
 all: $B/portlog
 
 # ---- what must be there. Checked once; building never installs anything ----
@@ -56,58 +60,71 @@ BPFTOOL ?= $(firstword $(shell for tool in bpftool /usr/sbin/bpftool /usr/lib/li
 
 $(BUILD)/bpf/%.o: bpf/%.bpf.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(CLANG) $(bpf_flags) -MMD -MP -c $< -o $@
+	$(call say,BPF)
+	$(Q)$(CLANG) $(bpf_flags) -MMD -MP -c $< -o $@
 
 $(BUILD)/portlog.bpf.o: $(bpf_objs)
-	$(BPFTOOL) gen object $@ $^
+	$(call say,BPFLD)
+	$(Q)$(BPFTOOL) gen object $@ $^
 
 $(skel): $(BUILD)/portlog.bpf.o
-	$(BPFTOOL) gen skeleton $< name portlog_bpf > $@.tmp
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name portlog_bpf > $@.tmp
 	@mv $@.tmp $@
 
 # ---- the program ----
 $B/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(CC) $(flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $B/source/bpf.o: $(skel)
 
 # Linked from the objects, not from the library: parts that only a table names (weak symbols) must come along.
 $B/portlog: $(objs)
-	$(link) $^ $(libs_ld) -o $@
+	$(call say,LD)
+	$(Q)$(link) $^ $(libs_ld) -o $@
 
 $B/libportlog.a: $(filter-out $B/main.o,$(objs))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 static: $(static)
 $(BUILD)/static/portlog: $(objs) tools/nss-stubs.c
 	@mkdir -p $(@D)
-	$(link) -static $^ $(libs_ld_static) -o $@
+	$(call say,LD)
+	$(Q)$(link) -static $^ $(libs_ld_static) -o $@
 
 # ---- tests ----
 $B/tests/support/%.o: tests/support/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(CC) $(flags) $(test_flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(flags) $(test_flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $B/tests/unit/%: tests/unit/%.c $(support) $B/libportlog.a | $(skel)
 	@mkdir -p $(@D)
-	$(link) $(test_flags) $(deps_link) $< $(support) $B/libportlog.a $(libs_ld) -lcmocka -o $@
+	$(call say,LD)
+	$(Q)$(link) $(test_flags) $(deps_link) $< $(support) $B/libportlog.a $(libs_ld) -lcmocka -o $@
 
 $B/tests/live/%: tests/live/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(link) $(test_flags) $(deps_link) $< -o $@
+	$(call say,LD)
+	$(Q)$(link) $(test_flags) $(deps_link) $< -o $@
 $B/tests/bench/%: tests/bench/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(link) $(test_flags) $(deps_link) $< -pthread -o $@
+	$(call say,LD)
+	$(Q)$(link) $(test_flags) $(deps_link) $< -pthread -o $@
 $(BUILD)/static/%: tests/live/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(link) $(test_flags) $(deps_link) -static $< -o $@
+	$(call say,LD)
+	$(Q)$(link) $(test_flags) $(deps_link) -static $< -o $@
 
 # Fuzzers take in the sources themselves, so that what they reach is instrumented too.
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c)) | $(skel)
 	@mkdir -p $(@D)
-	$(CLANG) $(flags) $(test_flags) -O1 -g -fsanitize=fuzzer,address,undefined $(filter %.c,$^) $(libs_ld) -o $@
+	$(call say,FUZZ)
+	$(Q)$(CLANG) $(flags) $(test_flags) -O1 -g -fsanitize=fuzzer,address,undefined $(filter %.c,$^) $(libs_ld) -o $@
 
 run_tests = BUILD=$B tests/run.sh $(1)
 
@@ -129,6 +146,8 @@ fuzz: $(fuzz)
 	@for f in $(fuzz); do echo "$$f" && $$f -max_total_time=$${FUZZ_SECONDS:-30} -verbosity=0 || exit 1; done
 lint:
 	@.ci/lint.sh
+format:
+	clang-format -i $(wildcard include/*/*.h bpf/*.[ch] src/*.[ch] src/*/*.[ch] tests/*/*.[ch] tools/*.c)
 
 # ---- for people ----
 deps:
@@ -139,7 +158,8 @@ run:
 	@BUILD=$B tools/demo.sh
 $B/demo: tools/demo.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
-	$(link) $< -o $@
+	$(call say,LD)
+	$(Q)$(link) $< -o $@
 
 man := $(wildcard man/*.[1-8])
 docs := $(wildcard README.md LICENSE)
@@ -160,7 +180,7 @@ help:
 	@echo "make deps         get what building needs"
 	@echo "make static       build/static/portlog, which runs where nothing is installed"
 	@echo "make test         every test; also test-unit, test-live, test-vm (SAN=address,undefined for test-unit)"
-	@echo "make bench|fuzz|lint|install|uninstall|clean   (install: DESTDIR=, PREFIX=/usr/local)"
+	@echo "make bench|fuzz|lint|format|install|uninstall|clean   (install: DESTDIR=, PREFIX=/usr/local)"
 
 # For scripts that compile one file themselves (clang-tidy).
 print-flags:
@@ -168,7 +188,7 @@ print-flags:
 print-flags-bpf:
 	@echo '$(bpf_flags)'
 
-.PHONY: all deps run test test-programs test-unit test-live test-vm bench fuzz lint static install uninstall clean help \
+.PHONY: all deps run test test-programs test-unit test-live test-vm bench fuzz lint format static install uninstall clean help \
 	print-flags print-flags-bpf
 .DELETE_ON_ERROR:
 .SECONDARY:
