@@ -57,11 +57,11 @@ export APT_CONFIG=$work/apt.conf
 update()
 {
 	echo "deb [signed-by=$keyring] $1 $suite main" > "$work/sources.list"
-	apt-get -qq update > "$work/update.log" 2>&1 && apt-cache show "linux-image-cloud-$arch" > /dev/null 2>&1
+	apt-get -qq update >> "$work/update.log" 2>&1 && apt-cache show "linux-image-cloud-$arch" > /dev/null 2>&1
 }
 # A suite that has left the mirror's usual place may be in the archive beside it.
 update "$mirror" || update "${mirror%/debian}/debian-archive/debian" ||
-	die "the mirror does not offer $suite: $(tail -n 1 "$work/update.log")"
+	die "the mirror does not offer $suite: $(grep -oE 'Failed to fetch .*|E: .*' "$work/update.log" | head -n 1)"
 
 # The kernel is one package, or (newer) a shell that depends on the image and the modules: follow the dependencies.
 packages="linux-image-cloud-$arch"
