@@ -184,12 +184,10 @@ help:
 
 # For scripts that compile one file themselves (clang-tidy).
 print-flags:
-	@echo '$(flags) $(test_flags)'
-print-flags-bpf:
-	@echo '$(bpf_flags)'
+	@:$(info $(flags) $(test_flags))
 
 .PHONY: all deps run test test-programs test-unit test-live test-vm bench fuzz lint format static install uninstall clean help \
-	print-flags print-flags-bpf
+	print-flags
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(objs:.o=.d) $(bpf_objs:.o=.d) $(support:.o=.d) $(addsuffix .d,$(unit) $(live) $(bench) $(static))

@@ -36,7 +36,7 @@ tidy_files()
 	flags=$(make -s print-flags) || return 1
 	# shellcheck disable=SC2016 # the inner shell expands these
 	FLAGS=$flags CHECKS=$1 xargs -r -P "$jobs" -n 4 \
-		sh -c 'out=$(eval "clang-tidy --quiet --checks=$CHECKS $* -- $FLAGS" 2>&1) || { echo "$out"; exit 1; }' sh
+		sh -c 'out=$(eval "clang-tidy --quiet --checks=$CHECKS $* -- $FLAGS" 2>&1) || { printf "%s\n" "$out"; exit 1; }' sh
 }
 
 tidy()
