@@ -133,7 +133,7 @@ test:
 	@$(MAKE) --no-print-directory all static test-programs
 	@$(call run_tests,unit golden live vm)
 test-programs: $B/portlog $(unit) $(live)
-test-unit: $B/portlog $(unit)
+test-unit: $(unit) $(if $(wildcard tests/golden/*.t),$B/portlog)
 	@$(call run_tests,unit golden)
 test-live: $B/portlog $(live)
 	@$(call run_tests,live)
