@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Every field of a record, described once, rendered many times: NDJSON, -F columns, man page. Rows are sorted by path,
- * so a writer opens and closes objects as it walks.
+ * Every field of a record, described once, rendered many times: NDJSON, -F columns, man page. Rows of one object stand
+ * together, so a writer opens and closes objects as it walks.
  */
 #ifndef CORE_FIELD_H
 #define CORE_FIELD_H
 
 #include "core/record.h"
 
+#define FIELD_LINE_MAX 4096 /* bytes of one event in JSON, with its newline */
+#define FIELD_ARGS_MAX 512  /* bytes of process.args in JSON */
+
 struct buf;
+struct field_context;
 
 enum args_mode { ARGS_MASKED, ARGS_FULL, ARGS_NONE };
 
@@ -17,33 +21,71 @@ struct field_options {
 	bool hints;         /* reason and hint in JSON */
 };
 
+/* How a field's value is kept; FIELD_CALL is written by a function. 0 is "absent" unless .zero says otherwise. */
+enum field_type {
+	FIELD_CALL,
+	FIELD_U16,
+	FIELD_U32,
+	FIELD_I32,
+	FIELD_U64,
+	FIELD_US,    /* kept in ns, shown in us */
+	FIELD_ID,    /* u64, shown as a string */
+	FIELD_TRUE,  /* bool, shown when true */
+	FIELD_BYTES, /* char[16], any bytes, ended by NUL or its size */
+};
+
+/* An object in JSON, or (no name) a set of rows that are there together. */
+struct field_object {
+	const char *name;                  /* key in its parent, or NULL */
+	const struct field_object *parent; /* NULL: the event itself */
+	bool (*has)(const struct field_context *c);
+	bool of_holder;                    /* offsets are into struct holder, not struct record */
+};
+
 struct field {
 	const char *name;   /* what -F and the man page call it */
 	const char *path;   /* in JSON, dots between objects */
 	const char *help;   /* one line for portlog-fields(7) */
-	/* Is there a value in @v? */
-	bool (*has)(const struct view *v, const struct field_options *o);
-	/* Append the value as JSON. */
-	void (*json)(struct buf *b, const struct view *v, const struct field_options *o);
+	const struct field_object *in;
+	const char *key;    /* "port": with quotes and colon */
+	uint8_t key_len;
+	uint8_t type;       /* enum field_type */
+	bool zero;          /* 0 is a value */
+	uint8_t cut;        /* a line over FIELD_LINE_MAX loses the fields with 1 first, then 2 ...; 0: never */
+	uint16_t at;        /* offset of the value */
+	bool (*has)(const struct field_context *c);      /* is there a value? NULL: yes where the object is */
+	void (*json)(struct buf *b, const struct field_context *c); /* FIELD_CALL */
+	bool (*partial)(const struct field_context *c);  /* is what is shown less than all of it? NULL: never */
 };
 
 extern const struct field fields[];
 extern const size_t n_fields;
 
-const struct field *field_find(const char *name, size_t len); /* NULL: no such field */
+/* By name ("port") or path ("socket.port"); NULL: no such field. */
+const struct field *field_find(const char *name, size_t len);
 
-/* Append one event as a JSON object without a newline, at most 4 KiB; @only picks fields (NULL: all). */
+/*
+ * Append one event as a JSON object without a newline, shorter than FIELD_LINE_MAX; @only picks fields (NULL: all).
+ * Fields cut or left out to fit are named in "truncated".
+ */
 void field_write_json(struct buf *b, const struct view *v, const struct field_options *o,
 		      const struct field *const *only, size_t n_only);
 
 /* Append one field's value as text for a column, escaped for a terminal; "-" when absent. */
 void field_write_text(struct buf *b, const struct field *f, const struct view *v, const struct field_options *o);
 
+/* via of what no hook told: values of record.via beside PL_VIA_*. */
+#define VIA_NETLINK 32
+#define VIA_PROC 33
+
 const char *action_name(enum action a);       /* "bind" ... */
 const char *proto_name(enum proto p);         /* "tcp" ... */
 const char *precision_name(enum precision p); /* "exact" ... */
 const char *errno_name(int error, char scratch[16]); /* "EADDRINUSE", else the number */
-const char *via_name(uint8_t via);
+const char *via_name(uint8_t via);            /* "fexit" ..., "unknown" */
+
+#define ADDRESS_TEXT_MAX 48
+size_t address_text(const struct address *addr, char out[ADDRESS_TEXT_MAX]); /* "::1"; length, 0: no address */
 /* "0.0.0.0:80", "[::]:80"; @size at least 64. Returns @out. */
 const char *endpoint_text(const struct address *addr, uint16_t port, char *out, size_t size);
 

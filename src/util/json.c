@@ -159,7 +159,7 @@ void json_time(struct buf *b, int64_t wall_ns)
 {
 	const int64_t day_ns = 86400LL * 1000000000;
 	int64_t days = wall_ns / day_ns - (wall_ns % day_ns < 0);
-	uint64_t of_day = (uint64_t)(wall_ns - days * day_ns), second = of_day / 1000000000;
+	uint64_t of_day = (uint64_t)(wall_ns % day_ns + (wall_ns % day_ns < 0 ? day_ns : 0)), second = of_day / 1000000000;
 	unsigned year, month, day;
 
 	if (!buf_reserve(b, 32))
