@@ -6,7 +6,7 @@
 #include "core/field.h"
 #include "core/record.h"
 
-enum time_style { TIME_LOCAL, TIME_UTC, TIME_BOOT, TIME_DELTA };
+enum time_style { TIME_STYLE_LOCAL, TIME_STYLE_UTC, TIME_STYLE_BOOT, TIME_STYLE_DELTA };
 
 struct sink_options {
 	int fd;                       /* where it writes */
