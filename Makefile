@@ -25,18 +25,23 @@ CFLAGS ?= -O2 -g
 flags = -std=gnu17 -D_GNU_SOURCE -DPORTLOG_VERSION='"$(VERSION)"' -Isrc -Iinclude -isystem $(BUILD) $(libs_cflags) \
 	$(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 link = $(CC) $(flags) $(CFLAGS) $(LDFLAGS)
-deps_link = -MMD -MP -MF $@.d -MT $@
 test_flags = -Itests -DPORTLOG_TESTS='"tests"'
 
 objs := $(patsubst src/%.c,$B/%.o,$(wildcard src/*.c src/*/*.c))
 bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/*.bpf.c))
 skel := $(BUILD)/portlog.skel.h
-support := $(patsubst %.c,$B/%.o,$(wildcard tests/support/*.c))
+
+# Tests: unit and bench programs are a file each; a live program is a file or a folder, and all may use live/lib.
+test_obj = $(patsubst tests/%.c,$B/tests/obj/%.o,$(wildcard $(1)))
+support := $(call test_obj,tests/support/*.c)
+live_lib := $(call test_obj,tests/live/lib/*.c)
+live_names := $(sort $(patsubst tests/live/%.c,%,$(wildcard tests/live/*.c)) \
+	$(filter-out lib,$(patsubst tests/live/%/,%,$(dir $(wildcard tests/live/*/*.c)))))
 unit := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
-live := $(patsubst %.c,$B/%,$(wildcard tests/live/*.c))
+live := $(addprefix $B/tests/live/,$(live_names))
 bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
 fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-static := $(BUILD)/static/portlog $(patsubst tests/live/%.c,$(BUILD)/static/%,$(wildcard tests/live/actor.c))
+static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor,$(live_names)))
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -78,7 +83,7 @@ $B/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(call say,CC)
 	$(Q)$(CC) $(flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$B/source/bpf.o: $(skel)
+$B/source/bpf.o $(patsubst tests/%.c,$B/tests/obj/%.o,$(shell grep -ls portlog.skel.h tests/unit/*.c)): $(skel)
 
 # Linked from the objects, not from the library: parts that only a table names (weak symbols) must come along.
 $B/portlog: $(objs)
@@ -97,28 +102,34 @@ $(BUILD)/static/portlog: $(objs) tools/nss-stubs.c
 	$(Q)$(link) -static $^ $(libs_ld_static) -o $@
 
 # ---- tests ----
-$B/tests/support/%.o: tests/support/%.c Makefile | $(BUILD)/deps.ok
+$B/tests/obj/%.o: tests/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(flags) $(test_flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$B/tests/unit/%: tests/unit/%.c $(support) $B/libportlog.a | $(skel)
+$B/tests/unit/%: $B/tests/obj/unit/%.o $(support) $B/libportlog.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(link) $(test_flags) $(deps_link) $< $(support) $B/libportlog.a $(libs_ld) -lcmocka -o $@
+	$(Q)$(link) $^ $(libs_ld) -lcmocka -o $@
 
-$B/tests/live/%: tests/live/%.c Makefile | $(BUILD)/deps.ok
+$B/tests/liblive.a: $(live_lib)
+	@rm -f $@
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
+
+$B/tests/bench/%: $B/tests/obj/bench/%.o $B/tests/liblive.a $B/libportlog.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(link) $(test_flags) $(deps_link) $< -o $@
-$B/tests/bench/%: tests/bench/%.c Makefile | $(BUILD)/deps.ok
-	@mkdir -p $(@D)
-	$(call say,LD)
-	$(Q)$(link) $(test_flags) $(deps_link) $< -pthread -o $@
-$(BUILD)/static/%: tests/live/%.c Makefile | $(BUILD)/deps.ok
-	@mkdir -p $(@D)
-	$(call say,LD)
-	$(Q)$(link) $(test_flags) $(deps_link) -static $< -o $@
+	$(Q)$(link) $^ -pthread -o $@
+
+define live_program
+$B/tests/live/$(1) $(BUILD)/static/$(1): $(call test_obj,tests/live/$(1).c tests/live/$(1)/*.c) \
+	$B/tests/liblive.a $B/libportlog.a
+	@mkdir -p $$(@D)
+	$$(call say,LD)
+	$$(Q)$$(link) $$(if $$(findstring /static/,$$@),-static) $$^ -o $$@
+endef
+$(foreach name,$(live_names),$(eval $(call live_program,$(name))))
 
 # Fuzzers take in the sources themselves, so that what they reach is instrumented too.
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c)) | $(skel)
@@ -190,4 +201,4 @@ print-flags:
 	print-flags
 .DELETE_ON_ERROR:
 .SECONDARY:
--include $(objs:.o=.d) $(bpf_objs:.o=.d) $(support:.o=.d) $(addsuffix .d,$(unit) $(live) $(bench) $(static))
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
