@@ -32,8 +32,10 @@ struct arg {
 /*
  * Parse argv[1..] with the rows of up to two tables (@common may be NULL) into @opts (same struct for both).
  * Options may stand among the operands until "--". Operands stay in order: *ret_operands points at *ret_n of them
- * inside argv. 0; -EINVAL with a story ("unknown option '--prot'") and a remedy ("did you mean --port?").
+ * inside argv. 0; -EINVAL with a story ("unknown option '--prot'") and a remedy ("did you mean --port?"); ARGS_HELP when
+ * it came to --help or -h, which every table has.
  */
+#define ARGS_HELP 1
 int args_parse(int argc, char **argv, const struct arg *args, const struct arg *common, void *opts,
 	       char ***ret_operands, int *ret_n);
 
