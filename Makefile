@@ -28,7 +28,8 @@ link = $(CC) $(flags) $(CFLAGS) $(LDFLAGS)
 test_flags = -Itests -DPORTLOG_TESTS='"tests"'
 
 objs := $(patsubst src/%.c,$B/%.o,$(wildcard src/*.c src/*/*.c))
-bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/*.bpf.c))
+# maps first: libbpf's linker gets offsets of variables wrong when it meets them as extern before their definition.
+bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/maps.bpf.c) $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c)))
 skel := $(BUILD)/portlog.skel.h
 
 # Tests: unit and bench programs are a file each; a live program is a file or a folder, and all may use live/lib.
