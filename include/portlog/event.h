@@ -45,9 +45,10 @@
 #define PL_TRACKED 0x4000u     /* holder: the process fields are the tracked owner's */
 #define PL_LAST 0x8000u        /* holder: the process fields are the last owner's of a socket that is gone */
 #define PL_TRIPPED 0x10000u    /* holder: the one that the kernel's own conflict check stopped at */
-#define PL_PROCESS_CTX 0x20000u /* release: the pid fields are of the task that dropped the last reference */
+#define PL_PROCESS_CTX 0x20000u /* release: tid and asked_addr are pid and comm of who dropped the last reference */
 #define PL_HOOK_ADDR 0x40000u  /* asked_* is the kernel's own copy; unset: read from the caller's memory */
 #define PL_PEER 0x80000u       /* the socket is connected */
+#define PL_LISTENED 0x100000u  /* the socket has listened at some time */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1
@@ -125,17 +126,18 @@ struct pl_holder {
 struct pl_failure {
 	struct pl_event event;
 	__u32 count;           /* valid entries of holder */
-	__u32 more;            /* 1: the walk stopped before the end */
+	__u16 more;            /* 1: the walk stopped before the end, or there was no room */
+	__u16 children;        /* entries that neither listen nor are merely bound */
 	struct pl_holder holder[PL_HOLDERS_MAX];
 };
 
 /*
- * Followed by data: exe_len bytes of path components, leaf first, each with its NUL; args_len bytes of argv, each
- * argument with its NUL (the last may be cut); cgroup_len bytes of components, leaf first.
+ * Fixed in size although most of it is air: it is sent once for each exec, and a record built in place needs no scratch
+ * memory that a preempted program could share.
  */
 struct pl_process {
 	__u16 kind;
-	__u16 size;            /* with data */
+	__u16 size;
 	__u32 pid;
 	__u64 start_ns;
 	__u64 exec_id;
@@ -143,22 +145,80 @@ struct pl_process {
 	__u32 ppid;
 	__u32 uid;
 	__u32 gid;
-	__u32 args_full;       /* length of argv in the process */
-	__u16 exe_len;
+	__u32 args_full;       /* length of argv in the process; more than args_len: cut */
+	__u16 exe_len;         /* bytes of exe in use */
 	__u16 args_len;
 	__u16 cgroup_len;
-	__u16 reserved;
+	__u8 exe_cut;          /* 1: the walk ended before the root */
+	__u8 reserved;
+	char comm[PL_COMM_LEN];
+	char exe[PL_PATH_MAX + PL_NAME_MAX];    /* path components, leaf first, each with its NUL */
+	char args[PL_ARGS_MAX];                 /* each argument with its NUL; the last may be cut */
+	char cgroup[PL_PATH_MAX + PL_NAME_MAX]; /* as exe, in the v2 hierarchy */
+};
+
+/* What told says of a tracked socket. */
+#define PL_TOLD_NOT 0          /* its bind or listen is still under way */
+#define PL_TOLD_YES 1
+#define PL_TOLD_LOST 2         /* the ring was full: a resync has to tell it */
+#define PL_TOLD_HIDDEN 3       /* ephemeral or filtered: only kept to name a holder */
+#define PL_TOLD_SNAPSHOT 4
+
+/* Value of the map of tracked sockets; its key is the socket's address. Whoever holds a port is here. */
+struct pl_tracked {
+	__u64 since_ns;
+	__u64 start_ns;        /* of the process that took the port */
+	__u64 exec_id;
+	__u64 cgroup_id;
+	__u64 cookie;
+	__u64 inode;
+	__u32 flags;
+	__u32 pid;
+	__u32 ppid;
+	__u32 uid;
+	__u32 gid;
+	__u32 sock_uid;
+	__u32 netns;
+	__u32 ifindex;
+	__u32 l3mdev;
+	__u16 port;
+	__u16 family;
+	__u16 proto;
+	__u8 state;
+	__u8 told;
+	__u8 addr[16];
+	char comm[PL_COMM_LEN];
+	char iface[PL_IFACE_LEN];
+	__u32 reserved;
+};
+
+/* Key and value of the map of ports that were let go while something lingered on them. */
+struct pl_port {
+	__u32 netns;
+	__u32 l3mdev;
+	__u16 port;
+	__u16 proto;           /* table: IPPROTO_TCP or IPPROTO_UDP */
+};
+
+struct pl_last_owner {
+	__u64 gone_ns;
+	__u64 start_ns;
+	__u64 exec_id;
+	__u64 cgroup_id;
+	__u32 pid;
+	__u32 uid;
 	char comm[PL_COMM_LEN];
 };
 
-#define PL_PROCESS_DATA_MAX (PL_PATH_MAX + PL_NAME_MAX + PL_ARGS_MAX + PL_PATH_MAX + PL_NAME_MAX)
-
+_Static_assert(sizeof(struct pl_tracked) == 144, "pl_tracked has a hole");
+_Static_assert(sizeof(struct pl_port) == 12, "pl_port has a hole");
+_Static_assert(sizeof(struct pl_last_owner) == 56, "pl_last_owner has a hole");
 _Static_assert(sizeof(struct pl_event) == 216, "pl_event has a hole");
 _Static_assert(__builtin_offsetof(struct pl_event, pid) == 88, "pl_event moved");
 _Static_assert(__builtin_offsetof(struct pl_event, port) == 136, "pl_event moved");
 _Static_assert(__builtin_offsetof(struct pl_event, addr) == 152, "pl_event moved");
 _Static_assert(sizeof(struct pl_holder) == 120, "pl_holder has a hole");
 _Static_assert(sizeof(struct pl_failure) == 216 + 8 + 8 * 120, "pl_failure has a hole");
-_Static_assert(sizeof(struct pl_process) == 72, "pl_process has a hole");
+_Static_assert(sizeof(struct pl_process) == 72 + 2 * (PL_PATH_MAX + PL_NAME_MAX) + PL_ARGS_MAX, "pl_process has a hole");
 
 #endif

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Bind attempts and their results, IPv4 and IPv6: by fexit, or by cgroup hooks and the exit of the system call. */
+#include "tell.bpf.h"
+
+/* ---- fexit set: one hook sees request and result ---- */
+
+subprog void bind_worked(struct sock *sk, const struct outcome *o)
+{
+	struct pl_tracked *entry, t = {};
+	u64 key = (u64)sk;
+
+	if (!netns_wanted(sk))
+		return;
+	facts_fill(&t, sk, current_task());
+	if (!port_wanted(t.port))
+		return;
+	if (o->asked.family && !o->asked.port)
+		t.flags |= PL_EPHEMERAL;
+	t.since_ns = bpf_ktime_get_boot_ns();
+	track(key, &t, PL_TOLD_NOT);
+	entry = bpf_map_lookup_elem(&tracked, &key);
+	if (entry)
+		tell_success(key, entry, o);
+}
+
+static __always_inline int bind_returned(struct sock *sk, const void *addr, int len, int ret)
+{
+	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_FEXIT, .error = -ret };
+
+	if (!socket_is_ours(sk))
+		return 0;
+	asked_read(&o.asked, addr, len, true);
+	if (ret)
+		tell_failure(sk, &o);
+	else if (BPF_CORE_READ(sk, __sk_common.skc_num))
+		bind_worked(sk, &o);
+	else
+		bind_without_port(sk, &o);
+	return 0;
+}
+
+SEC("fexit/inet_bind_sk")
+int BPF_PROG(bind4_sk, struct sock *sk, void *addr, int len, int ret)
+{
+	return bind_returned(sk, addr, len, ret);
+}
+
+SEC("fexit/inet6_bind_sk")
+int BPF_PROG(bind6_sk, struct sock *sk, void *addr, int len, int ret)
+{
+	return bind_returned(sk, addr, len, ret);
+}
+
+/* Before 6.6 (e6d6131ef8b5 and its neighbours) the common point took the socket. */
+SEC("fexit/inet_bind")
+int BPF_PROG(bind4_socket, struct socket *sock, void *addr, int len, int ret)
+{
+	return bind_returned(BPF_CORE_READ(sock, sk), addr, len, ret);
+}
+
+SEC("fexit/inet6_bind")
+int BPF_PROG(bind6_socket, struct socket *sock, void *addr, int len, int ret)
+{
+	return bind_returned(BPF_CORE_READ(sock, sk), addr, len, ret);
+}
+
+/* A security module refuses before the protocol is asked. */
+SEC("fexit/security_socket_bind")
+int BPF_PROG(bind_denied, struct socket *sock, void *addr, int len, int ret)
+{
+	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_LSM, .error = -ret };
+	struct sock *sk;
+
+	if (!ret)
+		return 0;
+	sk = socket_normal(BPF_CORE_READ(sock, sk));
+	if (!socket_is_ours(sk) && BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
+		return 0;
+	asked_read(&o.asked, addr, len, true);
+	o.asked.kernel_copy = false; /* it never reached the protocol */
+	tell_failure(sk, &o);
+	return 0;
+}
+
+/* ---- tracepoint set: request, grant and result come from three hooks ---- */
+
+/* The context's socket: the verifier allows no reads through it, but its address is a key like any other. */
+static __always_inline struct sock *context_socket(void *ctx_sk)
+{
+	struct sock *sk = NULL;
+
+	bpf_probe_read_kernel(&sk, sizeof(sk), &ctx_sk);
+	return sk;
+}
+
+static __always_inline bool protocol_is_ours(u32 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+/* Nobody's system call will return for these: they are told when the port is granted. */
+static __always_inline bool told_at_grant(struct sock *sk)
+{
+	return socket_owner_flags(sk) & PL_KERNEL || task_is_compat(current_task());
+}
+
+static __always_inline void call_begin(struct sock *sk, struct call *c)
+{
+	u64 id = bpf_get_current_pid_tgid();
+
+	if (told_at_grant(sk) || !netns_wanted(sk) || (c->asked_port && !port_wanted(c->asked_port)))
+		return;
+	c->sk = (u64)sk;
+	bpf_map_update_elem(&calls, &id, c, BPF_ANY);
+}
+
+SEC("cgroup/bind4")
+int try4(struct bpf_sock_addr *ctx)
+{
+	struct call c = { .asked_family = AF_INET };
+	u32 ip;
+
+	if (!protocol_is_ours(ctx->protocol))
+		return 1;
+	c.asked_port = bpf_ntohs((u16)ctx->user_port);
+	ip = ctx->user_ip4;
+	__builtin_memcpy(c.asked_addr, &ip, sizeof(ip));
+	call_begin(context_socket(ctx->sk), &c);
+	return 1;
+}
+
+SEC("cgroup/bind6")
+int try6(struct bpf_sock_addr *ctx)
+{
+	struct call c = { .asked_family = AF_INET6 };
+	u32 ip[4];
+
+	if (!protocol_is_ours(ctx->protocol))
+		return 1;
+	c.asked_port = bpf_ntohs((u16)ctx->user_port);
+	ip[0] = ctx->user_ip6[0];
+	ip[1] = ctx->user_ip6[1];
+	ip[2] = ctx->user_ip6[2];
+	ip[3] = ctx->user_ip6[3];
+	__builtin_memcpy(c.asked_addr, ip, sizeof(ip));
+	call_begin(context_socket(ctx->sk), &c);
+	return 1;
+}
+
+/* The protocol has given @sk a port; the socket is locked, so nothing of it can be released meanwhile. */
+static __always_inline int granted(struct bpf_sock *ctx)
+{
+	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_CGROUP };
+	u64 id = bpf_get_current_pid_tgid();
+	struct pl_tracked t = {};
+	struct call *c;
+	struct sock *sk;
+	u64 key, cookie;
+
+	if (!protocol_is_ours(ctx->protocol))
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	sk = context_socket(ctx);
+	key = (u64)sk;
+	if (!netns_wanted(sk))
+		return 1;
+	facts_fill(&t, sk, current_task());
+	t.cookie = cookie;
+	t.since_ns = bpf_ktime_get_boot_ns();
+	if (!port_wanted(t.port))
+		return 1;
+	if (!(t.flags & PL_EXPLICIT))
+		t.flags |= PL_EPHEMERAL;
+	if (told_at_grant(sk)) {
+		tell_success(key, &t, &o);
+		track(key, &t, t.told);
+		return 1;
+	}
+	track(key, &t, PL_TOLD_NOT);
+	c = bpf_map_lookup_elem(&calls, &id);
+	if (c && c->sk == key)
+		c->bound = 1;
+	return 1;
+}
+
+SEC("cgroup/post_bind4")
+int granted4(struct bpf_sock *ctx)
+{
+	return granted(ctx);
+}
+
+SEC("cgroup/post_bind6")
+int granted6(struct bpf_sock *ctx)
+{
+	return granted(ctx);
+}
+
+/* The socket behind a descriptor of the current process; NULL: no descriptor, or of something else. */
+static __always_inline struct sock *descriptor_socket(struct task_struct *task, u32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	struct file *file = NULL;
+	struct socket *sock;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+		return NULL;
+	sock = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(sock, sk);
+}
+
+/* What bind(2) was called with that never got to the protocol's hook: an LSM's denial, a sockaddr too short. */
+static __always_inline void bind_refused_early(s32 error)
+{
+	struct task_struct *task = current_task();
+	struct pt_regs *regs = entry_regs(task);
+	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_TRACEPOINT, .error = error };
+	struct sock *sk;
+	u32 len = entry_arg(regs, 2);
+
+	sk = descriptor_socket(task, entry_arg(regs, 0));
+	if (!sk || len > 128)
+		return;
+	sk = socket_normal(sk);
+	if (!socket_is_ours(sk) && BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
+		return;
+	asked_read(&o.asked, (void *)entry_arg(regs, 1), len, false);
+	tell_failure(sk, &o);
+}
+
+/* bind(2) with port 0 under IP_BIND_ADDRESS_NO_PORT works and gets no port: no grant is seen for it. */
+static __always_inline void bind_ungranted(const struct call *c)
+{
+	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_TRACEPOINT };
+
+	asked_from_call(&o.asked, c);
+	bind_without_port((void *)c->sk, &o);
+}
+
+SEC("tracepoint/syscalls/sys_exit_bind")
+int bind_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct call *found, c;
+	long ret = ctx->ret;
+
+	found = bpf_map_lookup_elem(&calls, &id);
+	if (found) {
+		c = *found;
+		bpf_map_delete_elem(&calls, &id);
+		if (!ret && !c.bound)
+			bind_ungranted(&c);
+		else
+			bind_result(&c, -ret, PL_VIA_TRACEPOINT);
+		return 0;
+	}
+	if (ret < 0 && ret != -EBADF && ret != -ENOTSOCK && ret != -EFAULT)
+		bind_refused_early(-ret);
+	return 0;
+}
+
+/* ---- listen(2), tracepoint set ---- */
+
+SEC("tracepoint/syscalls/sys_exit_listen")
+int listen_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	struct task_struct *task = current_task();
+	struct pt_regs *regs;
+	struct sock *sk;
+	long ret = ctx->ret;
+
+	if (ret == -EBADF || ret == -ENOTSOCK || ret == -EOPNOTSUPP)
+		return 0;
+	regs = entry_regs(task);
+	sk = descriptor_socket(task, entry_arg(regs, 0));
+	if (!sk)
+		return 0;
+	sk = socket_normal(sk);
+	if (!socket_is_ours(sk) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	listen_result(sk, -ret, entry_arg(regs, 1), PL_VIA_TRACEPOINT);
+	return 0;
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What every hook shares: maps, knobs, and the inline steps from a socket to a record in the ring. */
+#ifndef PORTLOG_BPF_H
+#define PORTLOG_BPF_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include <portlog/event.h>
+
+#include "compat.bpf.h"
+
+/*
+ * A function of its own, so that the 512 bytes of stack are shared one after the other. Static, because the verifier
+ * checks a global one alone and then refuses kernel pointers.
+ */
+#define subprog static __noinline __attribute__((unused))
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_TIME_WAIT 6
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+#define TCP_NEW_SYN_RECV 12
+#define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h: the port was asked for by number */
+#define SOCKFS_MAGIC 0x534F434B
+#define NULL ((void *)0)
+
+#define EPERM 1
+#define EBADF 9
+#define EFAULT 14
+#define EINVAL 22
+#define ENOTSOCK 88
+#define EOPNOTSUPP 95
+#define EADDRINUSE 98
+
+#define TRACKED_MAX 65536
+#define PL_NETNS_MAX 8
+
+/* A call under way, from the hook that sees its address to the one that sees its result. Key: pid_tgid. */
+struct call {
+	u64 sk;
+	u16 asked_port;
+	u16 asked_family;
+	u32 bound; /* 1: the protocol has given the socket its port */
+	u8 asked_addr[16];
+};
+
+/* The last pair that the kernel compared and found in conflict. Key: pid_tgid. */
+struct conflict {
+	u64 sk;
+	u64 other;
+};
+
+struct process_id {
+	u64 start_ns;
+	u32 pid;
+	u32 reserved;
+};
+
+/* The exec and cgroup that the ring has been told for a process. */
+struct process_told {
+	u64 exec_id;
+	u64 cgroup_id;
+};
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+};
+
+struct tracked {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TRACKED_MAX);
+	__type(key, u64);
+	__type(value, struct pl_tracked);
+};
+
+struct calls {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, struct call);
+};
+
+/* Sockets released before their bind was told: another thread was faster. */
+struct early {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64);
+	__type(value, struct pl_tracked);
+};
+
+struct conflicts {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, struct conflict);
+};
+
+struct known {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct process_id);
+	__type(value, struct process_told);
+};
+
+struct lingering {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct pl_port);
+	__type(value, struct pl_last_owner);
+};
+
+/* Sockets without a file that user space found in a dump; key: cookie. */
+struct adopted {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u64);
+};
+
+extern struct ring ring SEC(".maps");
+extern struct tracked tracked SEC(".maps");
+extern struct calls calls SEC(".maps");
+extern struct early early SEC(".maps");
+extern struct conflicts conflicts SEC(".maps");
+extern struct known known SEC(".maps");
+extern struct lingering lingering SEC(".maps");
+extern struct adopted adopted SEC(".maps");
+
+/* Knobs, set before the programs are loaded. */
+extern const volatile unsigned int opt_netns[PL_NETNS_MAX]; /* only these; opt_netns_count 0: all */
+extern const volatile unsigned int opt_netns_count;
+extern const volatile bool opt_ports;                       /* only ports with a bit in opt_port_bits */
+extern const volatile unsigned char opt_port_bits[65536 / 8];
+extern const volatile bool opt_failed_only;                 /* successes are tracked and not told */
+extern const volatile bool opt_ephemeral;                   /* port-0 binds are told */
+extern const volatile unsigned int opt_pid;                 /* only calls of this process are told; 0: all */
+extern const volatile unsigned int pidns_level;             /* portlog's own pid namespace */
+extern const volatile unsigned int own_pid;
+
+/* Shared with the reader while it runs. */
+extern unsigned int reader_awake;          /* the reader will look again by itself: no wake-up needed */
+extern unsigned long long barrier;         /* its atomic add orders reserve before the read of reader_awake */
+extern unsigned long long lost[PL_KIND_MAX];        /* records that found no room, by kind */
+extern unsigned long long lost_failed[PL_KIND_MAX]; /* of those, failed calls */
+extern unsigned long long tracked_full;    /* sockets that found no room in tracked */
+extern unsigned long long hidden_binds;    /* ephemeral binds counted and not told */
+extern unsigned int watch_lingering;       /* user space waits for a port to become free */
+extern unsigned int watch_adopted;
+extern unsigned int tell_owners;           /* the iterator tells owners of sockets known already */
+extern unsigned long long wanted_sk;       /* the iterator tells only who has this socket; 0: all */
+
+/* Who makes a call, by thread group: never an io_uring worker's own name. */
+struct caller {
+	u64 start_ns;
+	u64 exec_id;
+	u64 cgroup_id;
+	u32 pid;
+	u32 ppid;
+	u32 uid;
+	u32 gid;
+	char comm[PL_COMM_LEN];
+};
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+/* The number of @leader in portlog's pid namespace; 0 when it lives outside. */
+static __always_inline u32 task_pid(struct task_struct *leader)
+{
+	struct pid *pid;
+	u32 nr = 0;
+
+	if (!pidns_level)
+		return BPF_CORE_READ(leader, tgid);
+	pid = BPF_CORE_READ(leader, thread_pid);
+	if (!pid || BPF_CORE_READ(pid, level) < pidns_level)
+		return 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				      pidns_level * bpf_core_type_size(struct upid) +
+				      bpf_core_field_offset(struct upid, nr));
+	return nr;
+}
+
+static __always_inline struct kernfs_node *task_cgroup(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+}
+
+static __always_inline void caller_fill(struct caller *c, struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+	struct kernfs_node *kn = task_cgroup(task);
+
+	c->start_ns = BPF_CORE_READ(leader, start_boottime);
+	c->exec_id = BPF_CORE_READ(leader, self_exec_id);
+	c->cgroup_id = BPF_CORE_READ(kn, id);
+	c->pid = task_pid(leader);
+	c->ppid = task_pid(BPF_CORE_READ(leader, real_parent));
+	c->uid = BPF_CORE_READ(cred, euid.val);
+	c->gid = BPF_CORE_READ(cred, egid.val);
+	bpf_probe_read_kernel(&c->comm, sizeof(c->comm),
+			      (void *)leader + bpf_core_field_offset(struct task_struct, comm));
+}
+
+/* Which wake-up a record just reserved needs: the order reserve, barrier, flag loses none (the reverse does). */
+static __always_inline u64 wake_flags(void)
+{
+	__sync_fetch_and_add(&barrier, 1);
+	return *(volatile unsigned int *)&reader_awake ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP;
+}
+
+static __always_inline void count_lost(u32 kind, s32 error)
+{
+	if (kind >= PL_KIND_MAX)
+		return;
+	__sync_fetch_and_add(&lost[kind], 1);
+	if (error)
+		__sync_fetch_and_add(&lost_failed[kind], 1);
+}
+
+/* Is @sk a TCP or UDP socket over IPv4 or IPv6? (MPTCP's own socket holds no port: its subflow does.) */
+static __always_inline bool socket_is_ours(struct sock *sk)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	u16 proto = BPF_CORE_READ(sk, sk_protocol);
+
+	return (family == AF_INET || family == AF_INET6) && (proto == IPPROTO_TCP || proto == IPPROTO_UDP);
+}
+
+/* From the socket a program holds to the one that holds the port. */
+static __always_inline struct sock *socket_normal(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP ? mptcp_port_owner(sk) : sk;
+}
+
+static __always_inline bool socket_is_mptcp(struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !bpf_core_field_exists(tp->is_mptcp))
+		return false;
+	return BPF_CORE_READ(tp, is_mptcp);
+}
+
+/* PL_MPTCP for the subflow of an MPTCP socket, PL_KERNEL for any other socket of the kernel's own. */
+static __always_inline u32 socket_owner_flags(struct sock *sk)
+{
+	if (!BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
+		return 0;
+	return socket_is_mptcp(sk) ? PL_MPTCP : PL_KERNEL;
+}
+
+/* @bit (0 or 1) moved to where @flag stands: a branch for each would double the verifier's states each time. */
+#define flag_of(bit, flag) ((u32)(bit) << __builtin_ctz(flag))
+
+static __always_inline u32 socket_flags(struct sock *sk)
+{
+	u32 locks = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks);
+	u32 reuse = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuse);
+
+	/* sk_reuse is 0, 1 (SK_CAN_REUSE) or 2 (SK_FORCE_REUSE, for TCP_REPAIR). */
+	return socket_owner_flags(sk) | flag_of((reuse | reuse >> 1) & 1, PL_REUSEADDR) |
+	       flag_of(BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport) & 1, PL_REUSEPORT) |
+	       flag_of(BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only) & 1, PL_V6ONLY) |
+	       flag_of(locks / SOCK_BINDPORT_LOCK & 1, PL_EXPLICIT) |
+	       flag_of(inet_option(sk, INET_FLAGS_FREEBIND) & 1, PL_FREEBIND) |
+	       flag_of(inet_option(sk, INET_FLAGS_TRANSPARENT) & 1, PL_TRANSPARENT) |
+	       flag_of(inet_option(sk, INET_FLAGS_BIND_ADDRESS_NO_PORT) & 1, PL_NO_PORT);
+}
+
+static __always_inline void socket_addr(u8 *addr, struct sock *sk, u16 family)
+{
+	if (family == AF_INET6)
+		bpf_probe_read_kernel(addr, 16,
+				      (void *)sk + bpf_core_field_offset(struct sock_common, skc_v6_rcv_saddr));
+	else
+		bpf_probe_read_kernel(addr, 4, (void *)sk + bpf_core_field_offset(struct sock_common, skc_rcv_saddr));
+}
+
+static __always_inline u64 socket_inode(struct sock *sk, u32 *uid)
+{
+	struct socket *sock = BPF_CORE_READ(sk, sk_socket);
+	struct inode *inode;
+
+	*uid = BPF_CORE_READ(sk, sk_uid.val);
+	if (!sock)
+		return 0;
+	inode = (void *)sock + bpf_core_field_offset(struct socket_alloc, vfs_inode) -
+		bpf_core_field_offset(struct socket_alloc, socket);
+	*uid = BPF_CORE_READ(inode, i_uid.val);
+	return BPF_CORE_READ(inode, i_ino);
+}
+
+/* Name of the bound device: a few steps down its hash chain (256 chains a namespace, net/core/dev.c). */
+static __always_inline void iface_name(char *name, struct net *net, u32 ifindex)
+{
+	struct hlist_head *heads = BPF_CORE_READ(net, dev_index_head);
+	struct hlist_node *node = NULL;
+	struct net_device *dev;
+
+	bpf_probe_read_kernel(&node, sizeof(node), heads + (ifindex & 255));
+	for (int i = 0; i < 8 && node; i++) {
+		dev = (void *)node - bpf_core_field_offset(struct net_device, index_hlist);
+		if (BPF_CORE_READ(dev, ifindex) == (int)ifindex) {
+			bpf_probe_read_kernel(name, PL_IFACE_LEN,
+					      (void *)dev + bpf_core_field_offset(struct net_device, name));
+			return;
+		}
+		node = BPF_CORE_READ(node, next);
+	}
+}
+
+static __always_inline u32 socket_netns(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+static __always_inline u32 socket_l3mdev(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = (void *)sk;
+
+	return BPF_CORE_READ(icsk, icsk_bind_hash, l3mdev);
+}
+
+/*
+ * All there is to say of @sk and of who makes the call; since_ns and told are the caller's. @t is zeroed before.
+ */
+subprog void facts_fill(struct pl_tracked *t, struct sock *sk, struct task_struct *task)
+{
+	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	struct caller c = {};
+
+	caller_fill(&c, task);
+	t->start_ns = c.start_ns;
+	t->exec_id = c.exec_id;
+	t->cgroup_id = c.cgroup_id;
+	t->pid = c.pid;
+	t->ppid = c.ppid;
+	t->uid = c.uid;
+	t->gid = c.gid;
+	__builtin_memcpy(t->comm, c.comm, sizeof(t->comm));
+
+	t->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	t->inode = socket_inode(sk, &t->sock_uid);
+	t->flags = socket_flags(sk);
+	t->netns = BPF_CORE_READ(net, ns.inum);
+	t->ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
+	t->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	t->proto = BPF_CORE_READ(sk, sk_protocol);
+	t->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	socket_addr(t->addr, sk, t->family);
+	if (t->proto == IPPROTO_TCP)
+		t->l3mdev = socket_l3mdev(sk);
+	if (t->ifindex)
+		iface_name(t->iface, net, t->ifindex);
+}
+
+static __always_inline bool port_wanted(u16 port)
+{
+	return !opt_ports || opt_port_bits[port >> 3] & 1 << (port & 7);
+}
+
+static __always_inline bool netns_wanted(struct sock *sk)
+{
+	u32 netns;
+
+	if (!opt_netns_count)
+		return true;
+	netns = socket_netns(sk);
+	for (int i = 0; i < PL_NETNS_MAX; i++)
+		if (i < opt_netns_count && opt_netns[i] == netns)
+			return true;
+	return false;
+}
+
+static __always_inline bool pid_wanted(u32 pid)
+{
+	return !opt_pid || opt_pid == pid;
+}
+
+/* The event's part that comes from a tracked socket (or from facts just gathered). */
+static __always_inline void event_fill(struct pl_event *e, u16 kind, u64 sk, const struct pl_tracked *t)
+{
+	__builtin_memset(e, 0, sizeof(*e));
+	e->kind = kind;
+	e->size = sizeof(*e);
+	e->flags = t->flags;
+	e->time_ns = bpf_ktime_get_boot_ns();
+	e->sk = sk;
+	e->cookie = t->cookie;
+	e->inode = t->inode;
+	e->since_ns = t->since_ns;
+	e->sock_uid = t->sock_uid;
+	e->netns = t->netns;
+	e->ifindex = t->ifindex;
+	e->l3mdev = t->l3mdev;
+	e->port = t->port;
+	e->proto = t->proto;
+	e->family = t->family;
+	e->state = t->state;
+	__builtin_memcpy(e->addr, t->addr, sizeof(e->addr));
+	__builtin_memcpy(e->iface, t->iface, sizeof(e->iface));
+}
+
+/* The event's caller is the one who took the socket. */
+static __always_inline void event_caller(struct pl_event *e, const struct pl_tracked *t)
+{
+	e->start_ns = t->start_ns;
+	e->exec_id = t->exec_id;
+	e->cgroup_id = t->cgroup_id;
+	e->pid = t->pid;
+	e->tid = t->pid;
+	e->ppid = t->ppid;
+	e->uid = t->uid;
+	e->gid = t->gid;
+	__builtin_memcpy(e->comm, t->comm, sizeof(e->comm));
+}
+
+static __always_inline u32 current_tid(u32 pid)
+{
+	/* In a nested pid namespace only thread groups are translated. */
+	return pidns_level ? pid : (u32)bpf_get_current_pid_tgid();
+}
+
+#endif

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A socket gives its port up. Hooks may overlap: whoever finds the socket in the map takes it out and tells. */
+#include "tell.bpf.h"
+
+/* A socket nobody tracks died on a port that user space waits for. */
+static __always_inline void hint(struct sock *sk, u16 proto, u32 free)
+{
+	struct inet_sock *inet = (void *)sk;
+	struct pl_port key = {};
+	struct pl_event *e;
+
+	if (!*(volatile unsigned int *)&watch_lingering)
+		return;
+	key.netns = socket_netns(sk);
+	key.l3mdev = proto == IPPROTO_TCP ? socket_l3mdev(sk) : 0;
+	key.port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
+	key.proto = proto;
+	if (!bpf_map_lookup_elem(&lingering, &key))
+		return;
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		count_lost(PL_HINT, 0);
+		return;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	e->kind = PL_HINT;
+	e->size = sizeof(*e);
+	e->time_ns = bpf_ktime_get_boot_ns();
+	e->sk = (u64)sk;
+	e->netns = key.netns;
+	e->l3mdev = key.l3mdev;
+	e->port = key.port;
+	e->proto = proto;
+	e->flags = free;
+	bpf_ringbuf_submit(e, wake_flags());
+}
+
+/* A socket that user space knows by its cookie alone, because no file led to it. */
+static __always_inline void release_adopted(struct sock *sk, u32 free)
+{
+	u64 cookie, key = (u64)sk;
+	struct pl_tracked t = {};
+
+	if (!*(volatile unsigned int *)&watch_adopted)
+		return;
+	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	if (!cookie || bpf_map_delete_elem(&adopted, &cookie))
+		return;
+	facts_fill(&t, sk, current_task());
+	t.pid = 0;
+	t.start_ns = 0;
+	tell_release(key, &t, free, PL_VIA_STATE, false);
+}
+
+static __always_inline void socket_gone(struct sock *sk, u16 proto, u8 via, bool process_context)
+{
+	u64 key = (u64)sk;
+	struct pl_tracked *t = bpf_map_lookup_elem(&tracked, &key);
+	u32 free;
+
+	if (!t && !*(volatile unsigned int *)&watch_lingering && !*(volatile unsigned int *)&watch_adopted)
+		return;
+	free = proto == IPPROTO_TCP ? tcp_free(sk) : udp_free(sk, BPF_CORE_READ(sk, __sk_common.skc_num));
+	if (t) {
+		if (t->port)
+			release(key, t, free, via, process_context);
+		else
+			bpf_map_delete_elem(&tracked, &key);
+		return;
+	}
+	release_adopted(sk, free);
+	hint(sk, proto, free);
+}
+
+/* Fires for every TCP socket before its port is put back: bound-only, subflow, kernel's, orphan. Softirq or not. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(tcp_destroyed, struct sock *sk)
+{
+	socket_gone(sk, IPPROTO_TCP, PL_VIA_STATE, false);
+	return 0;
+}
+
+SEC("cgroup/sock_release")
+int udp_released(struct bpf_sock *ctx)
+{
+	struct sock *sk = NULL;
+	void *p = ctx;
+
+	if (ctx->protocol != IPPROTO_UDP)
+		return 1;
+	bpf_probe_read_kernel(&sk, sizeof(sk), &p);
+	socket_gone(sk, IPPROTO_UDP, PL_VIA_CGROUP, true);
+	return 1;
+}
+
+SEC("fentry/inet_put_port")
+int BPF_PROG(put_port, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
+		socket_gone(sk, IPPROTO_TCP, PL_VIA_FEXIT, false);
+	return 0;
+}
+
+SEC("fentry/udp_lib_unhash")
+int BPF_PROG(udp_unhash, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_UDP && BPF_CORE_READ(sk, __sk_common.skc_num))
+		socket_gone(sk, IPPROTO_UDP, PL_VIA_FEXIT, true);
+	return 0;
+}
+
+/* connect(AF_UNSPEC) gives an autobound port back; newer kernels have udp_lib_unhash inlined in there. */
+SEC("fexit/__udp_disconnect")
+int BPF_PROG(udp_disconnected, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_UDP && !BPF_CORE_READ(sk, __sk_common.skc_num))
+		socket_gone(sk, IPPROTO_UDP, PL_VIA_FEXIT, true);
+	return 0;
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The sockets that were there before, and the processes that have them open: an iterator over every descriptor, into
+ * the same map and the same ring as the live events, so that nobody has to join two streams.
+ */
+#include "tell.bpf.h"
+
+/* Does @sk hold a port that portlog tells of: a listener, bound, or UDP; no connection that only got some port. */
+static __always_inline bool holds_port(struct sock *sk)
+{
+	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (!BPF_CORE_READ(sk, __sk_common.skc_num))
+		return false;
+	if (state == TCP_LISTEN || state == TCP_CLOSE)
+		return true;
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK;
+}
+
+static __always_inline bool row_hidden(const struct pl_tracked *t)
+{
+	if (opt_failed_only || !pid_wanted(t->pid))
+		return true;
+	return t->flags & PL_EPHEMERAL && !opt_ephemeral;
+}
+
+static __always_inline void row_tell(u16 kind, u64 key, struct pl_tracked *t)
+{
+	struct pl_event *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+
+	if (!e) {
+		count_lost(kind, 0);
+		return;
+	}
+	event_fill(e, kind, key, t);
+	event_caller(e, t);
+	e->via = PL_VIA_ITER;
+	bpf_ringbuf_submit(e, wake_flags());
+}
+
+/* Not tracked yet: it was there before. A port-0 socket that does not listen is ephemeral, as if its bind had been seen. */
+static __always_inline void row_first(u64 key, struct pl_tracked *t)
+{
+	if (t->state == TCP_LISTEN)
+		t->flags |= PL_LISTENED;
+	else if (!(t->flags & PL_EXPLICIT))
+		t->flags |= PL_EPHEMERAL;
+	t->since_ns = bpf_ktime_get_boot_ns();
+	t->told = row_hidden(t) ? PL_TOLD_HIDDEN : PL_TOLD_SNAPSHOT;
+	if (bpf_map_update_elem(&tracked, &key, t, BPF_NOEXIST)) {
+		if (!bpf_map_lookup_elem(&tracked, &key))
+			__sync_fetch_and_add(&tracked_full, 1);
+		return;
+	}
+	if (t->told == PL_TOLD_SNAPSHOT)
+		row_tell(PL_SNAPSHOT, key, t);
+}
+
+SEC("iter/task_file")
+int each_file(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct pl_tracked *known_as, t = {};
+	struct socket *sock;
+	struct sock *sk;
+	u64 key;
+
+	if (!task || !file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+		return 0;
+	sock = BPF_CORE_READ(file, private_data);
+	sk = BPF_CORE_READ(sock, sk);
+	if (!sk)
+		return 0;
+	sk = socket_normal(sk);
+	if (!socket_is_ours(sk))
+		return 0;
+	key = (u64)sk;
+	if (*(volatile unsigned long long *)&wanted_sk) {
+		if (key != *(volatile unsigned long long *)&wanted_sk)
+			return 0;
+		facts_fill(&t, sk, task);
+		row_tell(PL_OWNER, key, &t);
+		return 0;
+	}
+	if (!netns_wanted(sk) || !holds_port(sk) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
+		return 0;
+	known_as = bpf_map_lookup_elem(&tracked, &key);
+	if (known_as && (!*(volatile unsigned int *)&tell_owners || known_as->told == PL_TOLD_HIDDEN ||
+			 known_as->told == PL_TOLD_NOT))
+		return 0;
+	facts_fill(&t, sk, task);
+	if (known_as)
+		row_tell(PL_OWNER, key, &t);
+	else
+		row_first(key, &t);
+	return 0;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From what a hook saw to one record in the ring: a bind or listen that worked, one that failed, a release. */
+#ifndef TELL_BPF_H
+#define TELL_BPF_H
+
+#include "holder.bpf.h"
+#include "portlog.bpf.h"
+#include "process.bpf.h"
+
+/* What was asked for. family 0: the address is not known. */
+struct asked {
+	u16 port;
+	u16 family;
+	bool kernel_copy; /* as the protocol saw it; else read from the caller's memory */
+	u8 addr[16];
+};
+
+/* A call that returned: all that is not in the socket. */
+struct outcome {
+	u16 kind;
+	u8 via;
+	s32 error;
+	s32 backlog;
+	struct asked asked;
+};
+
+static __always_inline void event_outcome(struct pl_event *e, const struct outcome *o)
+{
+	const struct asked *a = &o->asked;
+
+	e->via = o->via;
+	e->error = o->error;
+	e->backlog = o->backlog;
+	if (!a->family)
+		return;
+	e->flags |= PL_ASKED | (a->kernel_copy ? PL_HOOK_ADDR : 0);
+	e->asked_port = a->port;
+	e->asked_family = a->family;
+	__builtin_memcpy(e->asked_addr, a->addr, sizeof(e->asked_addr));
+}
+
+static __always_inline void asked_from_call(struct asked *a, const struct call *c)
+{
+	a->port = c->asked_port;
+	a->family = c->asked_family;
+	a->kernel_copy = true;
+	__builtin_memcpy(a->addr, c->asked_addr, sizeof(a->addr));
+}
+
+/* The sockaddr at @from, @len bytes of the caller's or the kernel's memory. */
+static __always_inline void asked_read(struct asked *a, const void *from, u32 len, bool kernel)
+{
+	struct {
+		u16 family;
+		__be16 port;
+		u32 v4;
+		u8 v6[16];
+	} sa = {};
+	long r;
+
+	if (len < 16)
+		return;
+	r = len >= 24 ? kernel ? bpf_probe_read_kernel(&sa, 24, from) : bpf_probe_read_user(&sa, 24, from) :
+	    kernel    ? bpf_probe_read_kernel(&sa, 8, from) :
+			bpf_probe_read_user(&sa, 8, from);
+	if (r || (sa.family != AF_INET && sa.family != AF_INET6 && sa.family != 0))
+		return;
+	if (sa.family == AF_INET6 && len < 24)
+		return;
+	/* AF_UNSPEC with the wildcard means AF_INET to inet_bind, for compatibility. */
+	a->family = sa.family ? sa.family : AF_INET;
+	a->port = bpf_ntohs(sa.port);
+	a->kernel_copy = kernel;
+	if (a->family == AF_INET6)
+		__builtin_memcpy(a->addr, sa.v6, 16);
+	else
+		__builtin_memcpy(a->addr, &sa.v4, 4);
+}
+
+/*
+ * Put @sk into the map of tracked sockets. A snapshot may have told it in the middle of its own bind: then the bind's
+ * record is marked, not told twice.
+ */
+static __always_inline void track(u64 sk, struct pl_tracked *t, u8 told)
+{
+	struct pl_tracked *before = bpf_map_lookup_elem(&tracked, &sk);
+
+	t->told = told;
+	if (before && before->told == PL_TOLD_SNAPSHOT)
+		t->flags |= PL_TOLD;
+	if (bpf_map_update_elem(&tracked, &sk, t, BPF_ANY))
+		__sync_fetch_and_add(&tracked_full, 1);
+}
+
+static __always_inline bool success_hidden(const struct pl_tracked *t, bool ephemeral)
+{
+	if (ephemeral)
+		__sync_fetch_and_add(&hidden_binds, 1);
+	return ephemeral || opt_failed_only || !pid_wanted(t->pid);
+}
+
+/* Tell a call that worked on the tracked socket @t. Whether that found room is noted in @t for the resync. */
+subprog void tell_success(u64 sk, struct pl_tracked *t, const struct outcome *o)
+{
+	bool ephemeral = t->flags & PL_EPHEMERAL && !opt_ephemeral;
+	struct pl_event *e;
+
+	if (success_hidden(t, ephemeral)) {
+		t->told = PL_TOLD_HIDDEN;
+		return;
+	}
+	process_tell(t->start_ns, t->pid, t->exec_id, t->cgroup_id);
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		count_lost(o->kind, 0);
+		t->told = PL_TOLD_LOST;
+		return;
+	}
+	event_fill(e, o->kind, sk, t);
+	event_caller(e, t);
+	e->tid = current_tid(t->pid);
+	event_outcome(e, o);
+	t->told = PL_TOLD_YES;
+	bpf_ringbuf_submit(e, wake_flags());
+}
+
+static __always_inline void failure_fill(struct pl_event *e, struct sock *sk, const struct pl_tracked *t,
+					 const struct outcome *o)
+{
+	event_fill(e, o->kind, (u64)sk, t);
+	event_caller(e, t);
+	e->since_ns = 0;
+	e->tid = current_tid(t->pid);
+	event_outcome(e, o);
+}
+
+static __always_inline void tell_conflict(struct sock *sk, const struct pl_tracked *t, const struct outcome *o,
+					  u16 port)
+{
+	struct pl_failure *f = bpf_ringbuf_reserve(&ring, sizeof(*f), 0);
+
+	if (!f) {
+		count_lost(o->kind, o->error);
+		return;
+	}
+	for (int i = 0; i < PL_HOLDERS_MAX; i++)
+		__builtin_memset(&f->holder[i], 0, sizeof(f->holder[i]));
+	f->count = 0;
+	f->more = 0;
+	f->children = 0;
+	failure_fill(&f->event, sk, t, o);
+	f->event.size = sizeof(*f);
+	holders_fill(f, sk, t->proto, port, t->l3mdev);
+	bpf_ringbuf_submit(f, wake_flags());
+}
+
+/* Tell a call that failed on @sk. A bind is about what it asked for, a listen about the socket's own port. */
+subprog void tell_failure(struct sock *sk, const struct outcome *o)
+{
+	struct pl_tracked t = {};
+	struct pl_event *e;
+	u16 port;
+
+	if (!netns_wanted(sk))
+		return;
+	facts_fill(&t, sk, current_task());
+	port = o->asked.family ? o->asked.port : t.port;
+	if ((!port_wanted(port) && !port_wanted(t.port)) || !pid_wanted(t.pid))
+		return;
+	process_tell(t.start_ns, t.pid, t.exec_id, t.cgroup_id);
+	if (o->error == EADDRINUSE && port) {
+		tell_conflict(sk, &t, o, port);
+		return;
+	}
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		count_lost(o->kind, o->error);
+		return;
+	}
+	failure_fill(e, sk, &t, o);
+	bpf_ringbuf_submit(e, wake_flags());
+}
+
+static __always_inline void port_key(struct pl_port *key, const struct pl_tracked *t)
+{
+	key->netns = t->netns;
+	key->l3mdev = t->l3mdev;
+	key->port = t->port;
+	key->proto = t->proto;
+}
+
+/* Something is left on the port: remember who had it, for whoever fails on what lingers. */
+subprog void linger(const struct pl_tracked *t, u64 now)
+{
+	struct pl_last_owner last = {};
+	struct pl_port key = {};
+
+	port_key(&key, t);
+	last.gone_ns = now;
+	last.start_ns = t->start_ns;
+	last.exec_id = t->exec_id;
+	last.cgroup_id = t->cgroup_id;
+	last.pid = t->pid;
+	last.uid = t->uid;
+	__builtin_memcpy(last.comm, t->comm, sizeof(last.comm));
+	bpf_map_update_elem(&lingering, &key, &last, BPF_ANY);
+}
+
+subprog void tell_release(u64 sk, const struct pl_tracked *t, u32 free, u8 via, bool process_context)
+{
+	struct task_struct *task;
+	struct pl_event *e;
+
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		count_lost(PL_RELEASE, 0);
+		return;
+	}
+	event_fill(e, PL_RELEASE, sk, t);
+	event_caller(e, t);
+	e->owner_pid = t->pid;
+	e->owner_start_ns = t->start_ns;
+	e->owner_exec_id = t->exec_id;
+	e->flags |= free;
+	e->via = via;
+	if (process_context) {
+		/* Who dropped the last reference: told beside the owner, never as the owner. */
+		task = BPF_CORE_READ(current_task(), group_leader);
+		e->tid = task_pid(task);
+		e->flags |= PL_PROCESS_CTX;
+		bpf_probe_read_kernel(&e->asked_addr, sizeof(e->asked_addr),
+				      (void *)task + bpf_core_field_offset(struct task_struct, comm));
+	}
+	bpf_ringbuf_submit(e, wake_flags());
+}
+
+/* A tracked socket gives its port up. Exactly once: whoever deletes the entry tells. */
+subprog void release(u64 sk, struct pl_tracked *found, u32 free, u8 via, bool process_context)
+{
+	struct pl_tracked t = *found;
+
+	if (bpf_map_delete_elem(&tracked, &sk))
+		return;
+	if (!(free & (PL_FREE | PL_FREE_UNKNOWN)))
+		linger(&t, bpf_ktime_get_boot_ns());
+	if (t.told == PL_TOLD_HIDDEN)
+		return;
+	if (t.told == PL_TOLD_NOT) {
+		/* Another thread was faster than the return of bind: the bind's own hook tells both. */
+		bpf_map_update_elem(&early, &sk, &t, BPF_ANY);
+		return;
+	}
+	tell_release(sk, &t, free, via, process_context);
+}
+
+/* The result of a bind that the protocol saw: @c is a copy of what was noted at its begin. */
+static __always_inline void bind_result(struct call *c, s32 error, u8 via)
+{
+	struct outcome o = { .kind = PL_BIND, .via = via, .error = error };
+	struct sock *sk = (void *)c->sk;
+	struct pl_tracked *t;
+	u64 key = c->sk;
+
+	asked_from_call(&o.asked, c);
+	if (error) {
+		/* A program after ours refused what the protocol had granted: the port is given back in silence. */
+		if (c->bound)
+			bpf_map_delete_elem(&tracked, &key);
+		tell_failure(sk, &o);
+		return;
+	}
+	t = bpf_map_lookup_elem(&tracked, &key);
+	if (t) {
+		tell_success(key, t, &o);
+		return;
+	}
+	t = bpf_map_lookup_elem(&early, &key);
+	if (t) {
+		tell_success(key, t, &o);
+		if (t->told != PL_TOLD_HIDDEN)
+			tell_release(key, t, PL_FREE_UNKNOWN, via, false);
+		bpf_map_delete_elem(&early, &key);
+	}
+}
+
+/* A bind that worked and holds no port (IP_BIND_ADDRESS_NO_PORT): ephemeral like any port 0, and tracked by nobody. */
+subprog void bind_without_port(struct sock *sk, const struct outcome *o)
+{
+	struct pl_tracked t = {};
+
+	if (!netns_wanted(sk) || !port_wanted(0))
+		return;
+	facts_fill(&t, sk, current_task());
+	t.flags |= PL_EPHEMERAL;
+	tell_success((u64)sk, &t, o);
+}
+
+/*
+ * The result of a listen. A listener is in the map since its state changed; a port-0 bind that listens is a server and
+ * is told from here on.
+ */
+static __always_inline void listen_result(struct sock *sk, s32 error, s32 backlog, u8 via)
+{
+	struct outcome o = { .kind = PL_LISTEN, .via = via, .error = error, .backlog = backlog };
+	struct pl_tracked *t;
+	u64 key = (u64)sk;
+
+	if (error) {
+		tell_failure(sk, &o);
+		return;
+	}
+	t = bpf_map_lookup_elem(&tracked, &key);
+	if (!t)
+		return;
+	t->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	t->l3mdev = socket_l3mdev(sk);
+	t->state = TCP_LISTEN;
+	t->flags = (t->flags | PL_LISTENED) & ~PL_EPHEMERAL;
+	if (port_wanted(t->port))
+		tell_success(key, t, &o);
+}
+
+/* A TCP socket begins to listen: it holds its port from now on, even where the port is not known yet (port 0). */
+subprog void listen_track(struct sock *sk)
+{
+	struct pl_tracked *before, t = {};
+	u64 key = (u64)sk;
+
+	before = bpf_map_lookup_elem(&tracked, &key);
+	if (before) {
+		before->state = TCP_LISTEN;
+		return;
+	}
+	if (!netns_wanted(sk))
+		return;
+	facts_fill(&t, sk, current_task());
+	if (t.port && !port_wanted(t.port))
+		return;
+	if (!(t.flags & PL_EXPLICIT))
+		t.flags |= PL_EPHEMERAL;
+	t.since_ns = bpf_ktime_get_boot_ns();
+	track(key, &t, PL_TOLD_NOT);
+}
+
+#endif
