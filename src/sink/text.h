@@ -78,6 +78,7 @@ struct layout {
 struct amend {
 	const char *port;        /* instead of the PORT cell; NULL: as it is */
 	const char *suffix;      /* after the note; NULL: none */
+	bool bare;               /* instead of the note */
 	bool alone;              /* without the line below */
 };
 

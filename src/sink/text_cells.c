@@ -502,7 +502,7 @@ static void put_more(struct buf *b, const struct view *v, const struct sink_opti
 }
 
 const struct column text_columns[N_CELLS] = {
-	[CELL_EVENT] = { "EVENT", 6, 8, false, false, put_event },
+	[CELL_EVENT] = { "EVENT", 6, 6, false, false, put_event },
 	[CELL_PORT] = { "PORT", 19, 48, false, false, put_port },
 	[CELL_PROCESS] = { "PROCESS", 12, 24, false, true, put_process },
 	[CELL_WHO] = { "WHO", 19, 32, false, true, put_who },

@@ -24,7 +24,7 @@
 
 #define MS 1000000ULL
 #define JOIN_NS (250 * MS)       /* a bind waits that long for its listen */
-#define QUIET_NS (2000 * MS)     /* repeats with less between them are one series */
+#define QUIET_NS (1500 * MS)     /* repeats with less between them are one series */
 #define SPAN_NS (6000 * MS)      /* a series that goes on is told that often */
 #define SECOND_NS (1000 * MS)
 #define SUCCESSES_MAX 10         /* a second, from one process */
@@ -146,7 +146,7 @@ static void range_text(const struct item *item, char *out, size_t size)
 static void item_tell_many(struct hold *h, struct item *item)
 {
 	char count[HUMAN_LEN], span[HUMAN_LEN], suffix[80], range[32];
-	struct amend amend = { .suffix = suffix, .alone = true };
+	struct amend amend = { .suffix = suffix, .alone = true, .bare = !item->key.error };
 
 	snprintf(suffix, sizeof(suffix), "x%s in %s", human_count(item->count, count),
 		 human_span(item->last_ns - item->told_ns, span));

@@ -74,7 +74,7 @@ static void line_cell(struct line *line, const char *text, size_t len, unsigned 
 	unsigned end = line->to + width;
 
 	line_text(line, text, len);
-	line->to = (line->at > end ? line->at : end) + GAP;
+	line->to = line->at < end + GAP ? end + GAP : line->at + 1;
 }
 
 static void line_end(struct line *line)
@@ -219,10 +219,11 @@ static void note_text(struct layout *l, const struct row *row, const struct amen
 
 	note = row_cell(row, CELL_NOTE, &len);
 	buf_reset(&l->scratch);
-	buf_put(&l->scratch, note, len);
+	if (!amend || !amend->bare)
+		buf_put(&l->scratch, note, len);
 	if (!amend || !amend->suffix)
 		return;
-	if (len)
+	if (l->scratch.len)
 		buf_putc(&l->scratch, ' ');
 	buf_puts(&l->scratch, amend->suffix);
 }
@@ -356,7 +357,7 @@ void layout_fields(struct layout *l, struct buf *out, const struct view *v)
 
 int layout_init(struct layout *l, const struct sink_options *o)
 {
-	*l = (struct layout){ .o = o, .time_width = TIME_WIDTH };
+	*l = (struct layout){ .o = o, .time_width = TIME_WIDTH + (o->time == TIME_STYLE_UTC) };
 	for (int i = 0; i < N_CELLS; i++)
 		l->widths[i] = text_columns[i].min;
 	if (!o->n_only)

@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define NS_PER_US 1000ULL
-#define NS_PER_MS 1000000ULL
-#define NS_PER_S 1000000000ULL
+#define NS_PER_US 1000UL
+#define NS_PER_MS 1000000UL
+#define NS_PER_S 1000000000UL
 
 /* Two units at most: what follows is noise to a reader. */
 static void long_span(uint64_t s, char *out)
