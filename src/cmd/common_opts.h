@@ -14,17 +14,17 @@ enum output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON };
 enum color_when { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 struct common_opts {
-	int output;          /* enum output */
-	const char *fields;  /* -F, NULL: the usual ones */
+	int output;         /* enum output */
+	const char *fields; /* -F, NULL: the usual ones */
 	bool no_header;
 	bool tcp, udp, ipv4, ipv6;
 	const char *netns;
-	int time;            /* enum time_style */
+	int time; /* enum time_style */
 	bool quiet;
-	unsigned verbose;    /* how often -v was given */
-	int args;            /* enum args_mode */
+	unsigned verbose; /* how often -v was given */
+	int args;         /* enum args_mode */
 	bool hints;
-	int color;           /* enum color_when */
+	int color; /* enum color_when */
 };
 
 extern const struct arg common_args[];
@@ -33,7 +33,8 @@ extern const struct arg common_args[];
  * The filter of the operands (words of the language, joined by spaces) and of the shorthand options; @failed_only adds
  * `failed`. 0; -ENOMEM; -EINVAL with a story, and a caret as the remedy. *ret is never NULL on success.
  */
-int common_filter(const struct common_opts *opts, bool failed_only, int argc, char **argv, struct filter **ret);
+int common_filter(const struct common_opts *opts, bool failed_only, int argc, char **argv,
+		  struct filter **ret);
 
 /*
  * How to write to @fd: terminal, colour, width, -F. 0; -ENOMEM; -EINVAL with a story when -F names no field.

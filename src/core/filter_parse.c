@@ -370,9 +370,9 @@ static void refuse_twins(struct parser *p, const struct filter_node *a, const st
 {
 	if (a->op != NODE_TEST || b->op != NODE_TEST || a->key != b->key)
 		return;
-	parser_bad(p, b->at, b->len, "side by side means both, and this is the second '%s'",
+	parser_bad(p, b->at, b->len, "two '%s' side by side, which nothing can be both of",
 		   filter_keys[b->key].name);
-	parser_suggest(p, "did you mean 'or'? both is 'and'");
+	parser_suggest(p, "join them with 'or'");
 }
 
 /* Add @node to @list, which becomes an @op of two; either may be NULL. */
