@@ -34,6 +34,7 @@ enum cell {
 struct column {
 	const char *header;
 	unsigned min;      /* width before anything has been seen */
+	unsigned narrow;   /* the same on a narrow terminal */
 	unsigned max;      /* never wider; longer values are cut on a terminal, else push the rest of the line */
 	bool wide;         /* only with -o wide */
 	bool cut;          /* may be cut */

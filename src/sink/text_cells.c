@@ -502,20 +502,20 @@ static void put_more(struct buf *b, const struct view *v, const struct sink_opti
 }
 
 const struct column text_columns[N_CELLS] = {
-	[CELL_EVENT] = { "EVENT", 6, 6, false, false, put_event },
-	[CELL_PORT] = { "PORT", 19, 48, false, false, put_port },
-	[CELL_PROCESS] = { "PROCESS", 12, 24, false, true, put_process },
-	[CELL_WHO] = { "WHO", 19, 32, false, true, put_who },
-	[CELL_USER] = { "USER", 8, 24, true, true, put_user_id },
-	[CELL_PPID] = { "PPID", 5, 10, true, false, put_ppid },
-	[CELL_NETNS] = { "NETNS", 5, 16, true, true, put_netns },
-	[CELL_OPTIONS] = { "OPTIONS", 9, 40, true, false, put_options },
-	[CELL_BACKLOG] = { "BACKLOG", 7, 10, true, false, put_backlog },
-	[CELL_VIA] = { "VIA", 5, 12, true, false, put_via },
-	[CELL_NOTE] = { "", 10, 32, false, false, put_note },
-	[CELL_EXE] = { "EXE", 12, 48, true, true, put_exe },
-	[CELL_ARGS] = { "ARGS", 4, 80, true, true, put_args },
-	[CELL_MORE] = { "", 0, 0, false, false, put_more },
+	[CELL_EVENT] = { "EVENT", 6, 6, 6, false, false, put_event },
+	[CELL_PORT] = { "PORT", 19, 16, 48, false, false, put_port },
+	[CELL_PROCESS] = { "PROCESS", 12, 11, 24, false, true, put_process },
+	[CELL_WHO] = { "WHO", 19, 12, 32, false, true, put_who },
+	[CELL_USER] = { "USER", 8, 8, 24, true, true, put_user_id },
+	[CELL_PPID] = { "PPID", 5, 5, 10, true, false, put_ppid },
+	[CELL_NETNS] = { "NETNS", 5, 5, 16, true, true, put_netns },
+	[CELL_OPTIONS] = { "OPTIONS", 9, 9, 40, true, false, put_options },
+	[CELL_BACKLOG] = { "BACKLOG", 7, 7, 10, true, false, put_backlog },
+	[CELL_VIA] = { "VIA", 5, 5, 12, true, false, put_via },
+	[CELL_NOTE] = { "", 10, 10, 32, false, false, put_note },
+	[CELL_EXE] = { "EXE", 12, 12, 48, true, true, put_exe },
+	[CELL_ARGS] = { "ARGS", 4, 4, 80, true, true, put_args },
+	[CELL_MORE] = { "", 0, 0, 0, false, false, put_more },
 };
 
 static bool is_sentence(enum action a)

@@ -15,6 +15,7 @@
 #define GAP 2               /* between columns */
 #define TIME_WIDTH 12       /* "08:14:08.556" */
 #define FIELD_WIDTH_MAX 40
+#define NARROW 100
 #define WRAP_MIN 20         /* a narrower terminal is left to wrap by itself */
 
 static const char *const tones[] = {
@@ -241,7 +242,7 @@ static bool put_note(struct layout *l, struct line *line, const struct row *row,
 
 	note_text(l, row, amend);
 	width = width_of(l->scratch.data, l->scratch.len);
-	if (!l->o->wide && limit && line->to + width > limit)
+	if (!l->o->wide && width && limit && line->to + width > limit)
 		return true;
 	widen(l, CELL_NOTE, width);
 	line_cell(line, l->scratch.data, l->scratch.len, l->widths[CELL_NOTE]);
@@ -355,11 +356,17 @@ void layout_fields(struct layout *l, struct buf *out, const struct view *v)
 	line_end(&line);
 }
 
+/* A terminal of the old width: columns begin as small as they can, so that notes have room. */
+static bool is_narrow(const struct sink_options *o)
+{
+	return o->tty && o->columns && o->columns < NARROW;
+}
+
 int layout_init(struct layout *l, const struct sink_options *o)
 {
 	*l = (struct layout){ .o = o, .time_width = TIME_WIDTH + (o->time == TIME_STYLE_UTC) };
 	for (int i = 0; i < N_CELLS; i++)
-		l->widths[i] = text_columns[i].min;
+		l->widths[i] = is_narrow(o) ? text_columns[i].narrow : text_columns[i].min;
 	if (!o->n_only)
 		return 0;
 	l->only_widths = calloc(o->n_only, sizeof(*l->only_widths));
