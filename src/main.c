@@ -79,8 +79,8 @@ static int unknown_command(const char *word)
 	return error.suggestion[0] ? fail_hint(-EINVAL, "%s", error.suggestion) : -EINVAL;
 }
 
-/* Does the option @word, of @cmd, take the word after it as its value? */
-static bool takes_next(const struct cmd *cmd, const char *word)
+/* The row of @cmd for the option @word (of a cluster like -tuc: for the last one's); NULL: none. */
+static const struct arg *find_option(const struct cmd *cmd, const char *word)
 {
 	const struct arg *tables[] = { cmd->args, cmd->common };
 	bool is_long = word[1] == '-';
@@ -88,14 +88,11 @@ static bool takes_next(const struct cmd *cmd, const char *word)
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		for (const struct arg *arg = tables[i]; arg && arg->name; arg++) {
-			bool is_it = is_long ? strcmp(word + 2, arg->name) == 0
-					     : arg->letter && *last == arg->letter;
-
-			if (is_it)
-				return arg->type != ARG_FLAG && !arg->flag;
+			if (is_long ? strcmp(word + 2, arg->name) == 0 : arg->letter && *last == arg->letter)
+				return arg;
 		}
 	}
-	return false;
+	return NULL;
 }
 
 /* Index of the first word that is neither an option nor an option's value, or @argc. */
@@ -115,18 +112,22 @@ static int first_word(int argc, char **argv, const struct cmd *cmd)
 	return argc;
 }
 
-/* A wrong option has been refused: if it is a word of the filter language with dashes, say so. */
+/* An option has been refused: if it is a word of the filter language with dashes, say so. */
 static int hint_at_filter(const struct cmd *cmd, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
 		struct filter_error error = { 0 };
 		struct filter *f;
+		char word[WORD_SHOWN];
 
-		if (strncmp(argv[i], "--", 2) != 0 || strchr(argv[i], '=') || find_option(cmd, argv[i]))
+		if (strncmp(argv[i], "--", 2) != 0)
 			continue;
-		if (filter_word_starts(argv[i] + 2))
-			return fail_hint(-EINVAL, "a filter has no dashes: %.*s", WORD_SHOWN, argv[i] + 2);
-		if (filter_parse(argv[i] + 2, &f, &error) == 0)
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(argv[i], "="), argv[i]);
+		if (find_option(cmd, word))
+			continue;
+		if (filter_word_starts(word + 2))
+			return fail_hint(-EINVAL, "a filter has no dashes: %s", word + 2);
+		if (filter_parse(word + 2, &f, &error) == 0)
 			filter_free(f);
 		if (strncmp(error.suggestion, "did you", strlen("did you")) == 0)
 			return fail_hint(-EINVAL, "%s a filter has no dashes", error.suggestion);
