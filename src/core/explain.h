@@ -6,9 +6,9 @@
 #include "core/record.h"
 
 struct explanation {
-	const char *code;   /* stable word: reason_code of events.md, never NULL once explained */
-	char reason[320];   /* a clause for people, no full stop: "held by nginx[53] (nginx.service), listening for 45 ms" */
-	char hint[320];     /* what to do: "systemctl stop nginx, or another port"; empty: nothing known */
+	const char *code; /* stable word: reason_code of events.md, never NULL once explained */
+	char reason[320]; /* a clause for people, no full stop: "held by nginx[53] (nginx.service), listening for 45 ms" */
+	char hint[320]; /* what to do: "systemctl stop nginx, or another port"; empty: nothing known */
 };
 
 /* Facts of the machine that explanations use; what is unknown is -1. */

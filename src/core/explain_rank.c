@@ -142,9 +142,9 @@ static uint32_t modifiers_of(const struct record *rec, const struct holder *h)
 
 /* The smaller, the more likely it is what the caller has to deal with. */
 static const uint8_t kind_rank[N_HOLDER_KINDS] = {
-	[HOLDER_LISTENER] = 0,  [HOLDER_BOUND] = 1,  [HOLDER_SHUTDOWN] = 2, [HOLDER_INHERITED] = 3,
-	[HOLDER_KERNEL] = 4,    [HOLDER_CLIENT] = 5, [HOLDER_ACCEPTED] = 6, [HOLDER_IN_FLIGHT] = 7,
-	[HOLDER_UNKNOWN] = 8,   [HOLDER_NONE] = 9,   [HOLDER_TIME_WAIT] = 10,
+	[HOLDER_LISTENER] = 0, [HOLDER_BOUND] = 1,  [HOLDER_SHUTDOWN] = 2,   [HOLDER_INHERITED] = 3,
+	[HOLDER_KERNEL] = 4,   [HOLDER_CLIENT] = 5, [HOLDER_ACCEPTED] = 6,   [HOLDER_IN_FLIGHT] = 7,
+	[HOLDER_UNKNOWN] = 8,  [HOLDER_NONE] = 9,   [HOLDER_TIME_WAIT] = 10,
 };
 
 static unsigned kind_score(const struct holder *h)

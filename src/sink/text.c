@@ -21,12 +21,12 @@ struct text {
 	struct buf talk;
 	struct layout layout;
 	struct hold *hold;
-	struct row row;          /* of bookkeeping records */
-	uint64_t now_ns;         /* newest moment seen */
-	uint64_t started_ns;     /* 0: not yet */
-	uint64_t open_at_ns;     /* the opening line goes out then, whatever has come; 0: it need not */
-	bool opened;             /* it is out */
-	char hooks[16];          /* for it, from the start record */
+	struct row row;      /* of bookkeeping records */
+	uint64_t now_ns;     /* newest moment seen */
+	uint64_t started_ns; /* 0: not yet */
+	uint64_t open_at_ns; /* the opening line goes out then, whatever has come; 0: it need not */
+	bool opened;         /* it is out */
+	char hooks[16];      /* for it, from the start record */
 	struct buf blind;
 	uint64_t shown;
 	uint64_t failures;
@@ -45,7 +45,7 @@ static int write_talk(struct text *t)
 	int r = write_out(t);
 
 	if (t->o.talk_fd > 0 && !t->o.quiet)
-		(void) buf_write(&t->talk, t->o.talk_fd);
+		(void)buf_write(&t->talk, t->o.talk_fd);
 	buf_reset(&t->talk);
 	return r;
 }
@@ -98,7 +98,8 @@ static int open_watch(struct text *t, const struct record *synced)
 		buf_puts(&t->talk, "; ");
 		talk_held(t, synced->count);
 	}
-	buf_puts(&t->talk, t->o.ephemeral ? ". Ctrl-C stops.\n" : "; port-0 binds hidden (--ephemeral). Ctrl-C stops.\n");
+	buf_puts(&t->talk, t->o.ephemeral ? ". Ctrl-C stops.\n"
+					  : "; port-0 binds hidden (--ephemeral). Ctrl-C stops.\n");
 	buf_put(&t->talk, t->blind.data, t->blind.len);
 	t->opened = true;
 	t->open_at_ns = 0;
@@ -121,7 +122,8 @@ static int on_stop(struct text *t, const struct view *v)
 	char span[HUMAN_LEN];
 
 	hold_expire(t->hold, UINT64_MAX);
-	buf_printf(&t->talk, "portlog: %s, ", human_span(end_ns > t->started_ns ? end_ns - t->started_ns : 0, span));
+	buf_printf(&t->talk, "portlog: %s, ",
+		   human_span(end_ns > t->started_ns ? end_ns - t->started_ns : 0, span));
 	talk_count(t, t->shown, "event shown, ", "events shown, ");
 	talk_count(t, t->failures, "failure, ", "failures, ");
 	talk_count(t, v->rec->lost, "lost", "lost");
@@ -166,10 +168,10 @@ static int on_event(struct text *t, const struct view *v)
 }
 
 static int (*const handlers[N_ACTIONS])(struct text *t, const struct view *v) = {
-	[ACTION_START] = on_start,     [ACTION_SYNCED] = on_synced,   [ACTION_STOP] = on_stop,
-	[ACTION_LOST] = on_sentence,   [ACTION_RESYNC] = on_sentence, [ACTION_CLOCK] = on_sentence,
-	[ACTION_SNAPSHOT] = on_event,  [ACTION_BIND] = on_event,      [ACTION_LISTEN] = on_event,
-	[ACTION_RELEASE] = on_event,   [ACTION_FREE] = on_event,      [ACTION_HANDOFF] = on_event,
+	[ACTION_START] = on_start,    [ACTION_SYNCED] = on_synced,   [ACTION_STOP] = on_stop,
+	[ACTION_LOST] = on_sentence,  [ACTION_RESYNC] = on_sentence, [ACTION_CLOCK] = on_sentence,
+	[ACTION_SNAPSHOT] = on_event, [ACTION_BIND] = on_event,      [ACTION_LISTEN] = on_event,
+	[ACTION_RELEASE] = on_event,  [ACTION_FREE] = on_event,      [ACTION_HANDOFF] = on_event,
 	[ACTION_AUTOBIND] = on_event,
 };
 
@@ -255,6 +257,10 @@ static int text_flush(void *state)
 }
 
 const struct sink_ops sink_text = {
-	.name = "text", .open = text_open, .write = text_write, .tick = text_tick, .flush = text_flush,
+	.name = "text",
+	.open = text_open,
+	.write = text_write,
+	.tick = text_tick,
+	.flush = text_flush,
 	.close = text_close,
 };

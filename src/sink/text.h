@@ -33,11 +33,11 @@ enum cell {
 
 struct column {
 	const char *header;
-	unsigned min;      /* width before anything has been seen */
-	unsigned narrow;   /* the same on a narrow terminal */
-	unsigned max;      /* never wider; longer values are cut on a terminal, else push the rest of the line */
-	bool wide;         /* only with -o wide */
-	bool cut;          /* may be cut */
+	unsigned min;    /* width before anything has been seen */
+	unsigned narrow; /* the same on a narrow terminal */
+	unsigned max; /* never wider; longer values are cut on a terminal, else push the rest of the line */
+	bool wide;    /* only with -o wide */
+	bool cut;     /* may be cut */
 	void (*put)(struct buf *b, const struct view *v, const struct sink_options *o);
 };
 
@@ -50,9 +50,9 @@ struct row {
 	uint64_t time_ns;
 	int64_t wall_ns;
 	enum tone tone;
-	bool sentence;           /* no columns after EVENT: the note is a sentence */
+	bool sentence; /* no columns after EVENT: the note is a sentence */
 	struct buf text;
-	uint32_t end[N_CELLS];   /* of each cell in text */
+	uint32_t end[N_CELLS]; /* of each cell in text */
 };
 
 void row_render(struct row *row, const struct view *v, const struct sink_options *o);
@@ -68,19 +68,19 @@ struct layout {
 	const struct sink_options *o;
 	unsigned time_width;
 	unsigned widths[N_CELLS];
-	unsigned *only_widths;   /* -F: n_only of them */
+	unsigned *only_widths; /* -F: n_only of them */
 	bool header_done;
-	uint64_t last_ns;        /* of the line before, for TIME_STYLE_DELTA; 0: none */
-	uint64_t now_ns;         /* newest moment seen */
+	uint64_t last_ns; /* of the line before, for TIME_STYLE_DELTA; 0: none */
+	uint64_t now_ns;  /* newest moment seen */
 	struct buf scratch;
 };
 
 /* How a line that stands for several differs from its row. */
 struct amend {
-	const char *port;        /* instead of the PORT cell; NULL: as it is */
-	const char *suffix;      /* after the note; NULL: none */
-	bool bare;               /* instead of the note */
-	bool alone;              /* without the line below */
+	const char *port;   /* instead of the PORT cell; NULL: as it is */
+	const char *suffix; /* after the note; NULL: none */
+	bool bare;          /* instead of the note */
+	bool alone;         /* without the line below */
 };
 
 int layout_init(struct layout *l, const struct sink_options *o); /* 0 or -ENOMEM */
@@ -96,7 +96,7 @@ struct hold;
 typedef void hold_tell(void *arg, const struct row *row, const struct amend *amend, uint64_t count);
 
 struct hold *hold_new(const struct sink_options *o, hold_tell *tell, void *arg); /* NULL: out of memory */
-struct hold *hold_free(struct hold *h);                                         /* NULL is fine; drops, tells nothing */
+struct hold *hold_free(struct hold *h); /* NULL is fine; drops, tells nothing */
 
 /* Tell @v now, hold it back or fold it into what was told before. Without memory it is told now. */
 void hold_event(struct hold *h, const struct view *v);

@@ -46,11 +46,11 @@ static const struct {
 	const char *word;
 	enum tone tone;
 } words[N_ACTIONS] = {
-	[ACTION_SNAPSHOT] = { "held", TONE_PLAIN },    [ACTION_BIND] = { "bind", TONE_PLAIN },
-	[ACTION_LISTEN] = { "listen", TONE_GOOD },     [ACTION_RELEASE] = { "closed", TONE_QUIET },
-	[ACTION_FREE] = { "free", TONE_QUIET },        [ACTION_HANDOFF] = { "handoff", TONE_WARN },
+	[ACTION_SNAPSHOT] = { "held", TONE_PLAIN },     [ACTION_BIND] = { "bind", TONE_PLAIN },
+	[ACTION_LISTEN] = { "listen", TONE_GOOD },      [ACTION_RELEASE] = { "closed", TONE_QUIET },
+	[ACTION_FREE] = { "free", TONE_QUIET },         [ACTION_HANDOFF] = { "handoff", TONE_WARN },
 	[ACTION_AUTOBIND] = { "autobind", TONE_PLAIN }, [ACTION_LOST] = { "lost", TONE_BAD },
-	[ACTION_RESYNC] = { "resync", TONE_WARN },     [ACTION_CLOCK] = { "clock", TONE_WARN },
+	[ACTION_RESYNC] = { "resync", TONE_WARN },      [ACTION_CLOCK] = { "clock", TONE_WARN },
 };
 
 static void put_event(struct buf *b, const struct view *v, const struct sink_options *o)
@@ -128,7 +128,8 @@ static void put_port(struct buf *b, const struct view *v, const struct sink_opti
 	buf_puts(b, proto_name(rec->proto));
 	buf_putc(b, ' ');
 	put_endpoint(b, rec);
-	if (rec->has_options && (rec->options & OPT_V6ONLY) && rec->addr.family == AF_INET6 && is_wildcard(&rec->addr))
+	if (rec->has_options && (rec->options & OPT_V6ONLY) && rec->addr.family == AF_INET6 &&
+	    is_wildcard(&rec->addr))
 		buf_puts(b, " (v6only)");
 	if (is_elsewhere(v)) {
 		buf_putc(b, '@');
@@ -325,7 +326,8 @@ static void note_asked(struct buf *b, const struct view *v, const struct sink_op
 	if (!rec->asked_addr.family && (!rec->has_asked_port || !rec->asked_port))
 		return;
 	buf_puts(b, "asked for ");
-	put_text(b, endpoint_text(addr, rec->has_asked_port ? rec->asked_port : rec->port, endpoint, sizeof(endpoint)));
+	put_text(b, endpoint_text(addr, rec->has_asked_port ? rec->asked_port : rec->port, endpoint,
+				  sizeof(endpoint)));
 }
 
 /* "3 TIME_WAIT", "1 listener": how many of a kind are left. */
@@ -372,7 +374,9 @@ static void put_lingering(struct buf *b, const struct view *v)
 static void note_release(struct buf *b, const struct view *v, const struct sink_options *o)
 {
 	static const char *const how[] = {
-		[SINCE_UNKNOWN] = NULL, [SINCE_EXACT] = "after ", [SINCE_NOT_BEFORE] = "after at most ",
+		[SINCE_UNKNOWN] = NULL,
+		[SINCE_EXACT] = "after ",
+		[SINCE_NOT_BEFORE] = "after at most ",
 		[SINCE_NOT_AFTER] = "after at least ",
 	};
 	const struct record *rec = v->rec;
@@ -422,7 +426,8 @@ static void note_snapshot(struct buf *b, const struct view *v, const struct sink
 	uint64_t age_ns = rec->time_ns > rec->since_ns ? rec->time_ns - rec->since_ns : 0;
 
 	buf_puts(b, rec->state == TCP_LISTEN && rec->proto != PROTO_UDP ? "listening" : "bound");
-	if (rec->since_ns && (rec->since_precision == SINCE_EXACT || rec->since_precision == SINCE_NOT_BEFORE)) {
+	if (rec->since_ns &&
+	    (rec->since_precision == SINCE_EXACT || rec->since_precision == SINCE_NOT_BEFORE)) {
 		buf_puts(b, how[rec->since_precision]);
 		text_clock(b, rec->wall_ns - (int64_t)age_ns, o->time == TIME_STYLE_UTC, age_ns < DAY_NS);
 		buf_puts(b, " (");
@@ -434,7 +439,9 @@ static void note_snapshot(struct buf *b, const struct view *v, const struct sink
 }
 
 static const char *const lost_places[] = {
-	[LOST_NOWHERE] = "somewhere", [LOST_RING] = "the ring was full", [LOST_QUEUE] = "the queue was full",
+	[LOST_NOWHERE] = "somewhere",
+	[LOST_RING] = "the ring was full",
+	[LOST_QUEUE] = "the queue was full",
 	[LOST_MAP] = "the table of sockets was full",
 };
 
@@ -443,7 +450,8 @@ static void note_lost(struct buf *b, const struct view *v, const struct sink_opt
 	(void)o;
 	put_count(b, v->rec->count);
 	buf_puts(b, v->rec->count == 1 ? " event, " : " events, ");
-	buf_puts(b, v->rec->lost_where < ARRAY_SIZE(lost_places) ? lost_places[v->rec->lost_where] : lost_places[0]);
+	buf_puts(b, v->rec->lost_where < ARRAY_SIZE(lost_places) ? lost_places[v->rec->lost_where]
+								 : lost_places[0]);
 	buf_puts(b, "; a resync follows");
 }
 
@@ -473,9 +481,9 @@ static void note_clock(struct buf *b, const struct view *v, const struct sink_op
 }
 
 static void (*const notes[N_ACTIONS])(struct buf *b, const struct view *v, const struct sink_options *o) = {
-	[ACTION_BIND] = note_asked,      [ACTION_LISTEN] = note_asked,  [ACTION_RELEASE] = note_release,
-	[ACTION_FREE] = note_free,       [ACTION_HANDOFF] = note_handoff, [ACTION_SNAPSHOT] = note_snapshot,
-	[ACTION_LOST] = note_lost,       [ACTION_RESYNC] = note_resync, [ACTION_CLOCK] = note_clock,
+	[ACTION_BIND] = note_asked, [ACTION_LISTEN] = note_asked,    [ACTION_RELEASE] = note_release,
+	[ACTION_FREE] = note_free,  [ACTION_HANDOFF] = note_handoff, [ACTION_SNAPSHOT] = note_snapshot,
+	[ACTION_LOST] = note_lost,  [ACTION_RESYNC] = note_resync,   [ACTION_CLOCK] = note_clock,
 };
 
 static void put_note(struct buf *b, const struct view *v, const struct sink_options *o)
@@ -531,7 +539,8 @@ void row_render(struct row *row, const struct view *v, const struct sink_options
 	row->tone = tone_of(v->rec);
 	row->sentence = is_sentence(v->rec->action);
 	for (size_t i = 0; i < N_CELLS; i++) {
-		if ((o->wide || !text_columns[i].wide) && (!row->sentence || i == CELL_EVENT || i == CELL_NOTE))
+		if ((o->wide || !text_columns[i].wide) &&
+		    (!row->sentence || i == CELL_EVENT || i == CELL_NOTE))
 			text_columns[i].put(&row->text, v, o);
 		row->end[i] = (uint32_t)row->text.len;
 	}

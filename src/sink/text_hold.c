@@ -23,11 +23,11 @@
 #include "util/human.h"
 
 #define MS 1000000ULL
-#define JOIN_NS (250 * MS)       /* a bind waits that long for its listen */
-#define QUIET_NS (1500 * MS)     /* repeats with less between them are one series */
-#define SPAN_NS (6000 * MS)      /* a series that goes on is told that often */
+#define JOIN_NS (250 * MS)   /* a bind waits that long for its listen */
+#define QUIET_NS (1500 * MS) /* repeats with less between them are one series */
+#define SPAN_NS (6000 * MS)  /* a series that goes on is told that often */
 #define SECOND_NS (1000 * MS)
-#define SUCCESSES_MAX 10         /* a second, from one process */
+#define SUCCESSES_MAX 10 /* a second, from one process */
 #define FAILURES_MAX 20
 #define ITEMS_MAX 1024
 #define RATES_MAX 1024
@@ -36,13 +36,13 @@ enum item_type { ITEM_JOIN, ITEM_REPEAT, ITEM_FLOOD };
 
 /* What makes two events the same. Compared as bytes: always begun as zeroes. */
 struct item_key {
-	uint64_t id;             /* join: socket; flood and repeat without a unit: start of the process */
+	uint64_t id; /* join: socket; flood and repeat without a unit: start of the process */
 	uint32_t type;
 	uint32_t action;
 	uint32_t proto;
 	uint32_t error;
 	uint32_t netns;
-	uint32_t pid;            /* 0: any process of the unit */
+	uint32_t pid; /* 0: any process of the unit */
 	uint32_t reason;
 	uint32_t holder_pid;
 	uint16_t port;
@@ -56,14 +56,14 @@ _Static_assert(sizeof(struct item_key) == 176, "padding would be compared too");
 
 struct item {
 	struct item_key key;
-	struct row row;          /* of the latest */
+	struct row row; /* of the latest */
 	uint32_t row_pid;
 	uint16_t port_min, port_max;
-	uint64_t count;          /* not told yet */
-	uint64_t first_ns;       /* of those */
-	uint64_t last_ns;        /* of all */
+	uint64_t count;    /* not told yet */
+	uint64_t first_ns; /* of those */
+	uint64_t last_ns;  /* of all */
 	int64_t last_wall_ns;
-	uint64_t told_ns;        /* the line before */
+	uint64_t told_ns; /* the line before */
 	bool no_memory;
 	UT_hash_handle hh;
 };
@@ -73,10 +73,10 @@ struct rate {
 	struct rate_key {
 		uint64_t start_ns;
 		uint32_t pid;
-		uint32_t failures;   /* 1: counts failures, 0: successes */
+		uint32_t failures; /* 1: counts failures, 0: successes */
 	} key;
 	uint64_t window_ns;
-	uint32_t n;              /* in this window */
+	uint32_t n; /* in this window */
 	bool folding;
 	bool no_memory;
 	UT_hash_handle hh;
@@ -86,11 +86,11 @@ struct hold {
 	const struct sink_options *o;
 	hold_tell *tell;
 	void *arg;
-	struct item *items;      /* in the order they came */
+	struct item *items; /* in the order they came */
 	struct rate *rates;
-	size_t repeats_waiting;  /* repeats with something not told yet */
-	uint64_t next_ns;        /* nothing is due before; 0: nothing is held back */
-	struct row row;          /* for what is told at once */
+	size_t repeats_waiting; /* repeats with something not told yet */
+	uint64_t next_ns;       /* nothing is due before; 0: nothing is held back */
+	struct row row;         /* for what is told at once */
 	struct item *due[ITEMS_MAX];
 };
 
@@ -120,7 +120,8 @@ static uint64_t item_due_ns(const struct item *item)
 		return 0;
 	if (item->key.type == ITEM_JOIN)
 		return item->last_ns + JOIN_NS;
-	return item->first_ns + SPAN_NS < item->last_ns + QUIET_NS ? item->first_ns + SPAN_NS : item->last_ns + QUIET_NS;
+	return item->first_ns + SPAN_NS < item->last_ns + QUIET_NS ? item->first_ns + SPAN_NS
+								   : item->last_ns + QUIET_NS;
 }
 
 static void note_due(struct hold *h, const struct item *item)
@@ -283,8 +284,8 @@ static void tell_floods_of(struct hold *h, const struct rate_key *key)
 	struct item *item, *next;
 
 	HASH_ITER(hh, h->items, item, next)
-		if (item->key.type == ITEM_FLOOD && item->key.pid == key->pid && item->key.id == key->start_ns &&
-		    !item->key.error == !key->failures)
+		if (item->key.type == ITEM_FLOOD && item->key.pid == key->pid &&
+		    item->key.id == key->start_ns && !item->key.error == !key->failures)
 			item_tell(h, item);
 }
 

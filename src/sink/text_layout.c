@@ -12,14 +12,14 @@
 #define NS_PER_S 1000000000L
 #define NS_PER_MS 1000000L
 #define DAY_NS (86400ULL * 1000000000ULL)
-#define GAP 2               /* between columns */
-#define TIME_WIDTH 12       /* "08:14:08.556" */
+#define GAP 2         /* between columns */
+#define TIME_WIDTH 12 /* "08:14:08.556" */
 #define FIELD_WIDTH_MAX 40
 #define NARROW 100
-#define WRAP_MIN 20         /* a narrower terminal is left to wrap by itself */
+#define WRAP_MIN 20 /* a narrower terminal is left to wrap by itself */
 
 static const char *const tones[] = {
-	[TONE_PLAIN] = NULL, [TONE_GOOD] = "\x1b[32m", [TONE_BAD] = "\x1b[1;31m",
+	[TONE_PLAIN] = NULL,      [TONE_GOOD] = "\x1b[32m", [TONE_BAD] = "\x1b[1;31m",
 	[TONE_QUIET] = "\x1b[2m", [TONE_WARN] = "\x1b[33m",
 };
 
@@ -50,8 +50,8 @@ static size_t prefix_of(const char *text, size_t len, unsigned width)
 
 struct line {
 	struct buf *out;
-	unsigned at;    /* column reached */
-	unsigned to;    /* column the next text begins at */
+	unsigned at;      /* column reached */
+	unsigned to;      /* column the next text begins at */
 	const char *tone; /* escape sequence around the next text; NULL: none */
 };
 
@@ -175,7 +175,8 @@ static void put_header(struct layout *l, struct buf *out)
 	line_cell(&line, "TIME", 4, l->time_width);
 	for (int i = 0; i < N_CELLS; i++)
 		if (is_shown(l, i))
-			line_cell(&line, text_columns[i].header, strlen(text_columns[i].header), l->widths[i]);
+			line_cell(&line, text_columns[i].header, strlen(text_columns[i].header),
+				  l->widths[i]);
 	line_end(&line);
 }
 

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Words for people: where a process belongs, and how to stop one.
+ *
+ * Names of processes, units and containers are copied raw: whoever renders escapes. A command is only suggested when
+ * the name in it cannot mean anything else to a shell.
+ */
+#include "core/explain_matter.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/process.h"
+#include "util/cleanup.h"
+
+struct clause clause_begin(char *text, size_t size)
+{
+	text[0] = '\0';
+	return (struct clause){ .text = text, .size = size };
+}
+
+static bool is_continuation(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* Drop the character that the end of the room cut through. */
+static void clause_end_whole(struct clause *c)
+{
+	size_t at = c->len;
+
+	while (at && is_continuation(c->text[at - 1]))
+		at--;
+	if (at && (unsigned char)c->text[at - 1] >= 0xc0)
+		c->len = at - 1;
+	c->text[c->len] = '\0';
+}
+
+void clause_say(struct clause *c, const char *fmt, ...)
+{
+	size_t room = c->size - c->len;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(c->text + c->len, room, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	if ((size_t)n < room) {
+		c->len += (size_t)n;
+		return;
+	}
+	c->len = c->size - 1;
+	clause_end_whole(c);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len >= end_len && !strcmp(text + len - end_len, end);
+}
+
+static bool unit_is_session(const char *unit)
+{
+	return !strncmp(unit, "session-", 8) || !strncmp(unit, "user@", 5);
+}
+
+const char *explain_where(const struct process *p, char *out, size_t size)
+{
+	struct clause c = clause_begin(out, size);
+	const struct cgroup_info *w = p ? &p->where : NULL;
+	const char *runtime = w && w->container_runtime ? w->container_runtime : "container";
+
+	if (!w)
+		return out;
+	if (w->pod_name && w->pod_namespace)
+		clause_say(&c, "pod:%s/%s", w->pod_namespace, w->pod_name);
+	else if (w->container_name)
+		clause_say(&c, "%s:%s", runtime, w->container_name);
+	else if (w->container_id)
+		clause_say(&c, "%s:%.12s", runtime, w->container_id);
+	else if (w->unit && !unit_is_session(w->unit))
+		clause_say(&c, "%s", w->unit);
+	return out;
+}
+
+/* Nothing in @name means anything to a shell, and no command takes it for an option. */
+bool is_shell_plain(const char *name)
+{
+	if (!name || !*name || *name == '-')
+		return false;
+	for (const char *p = name; *p; p++)
+		if (!isascii((unsigned char)*p) || (!isalnum((unsigned char)*p) && !strchr("_.@:/+-", *p)))
+			return false;
+	return true;
+}
+
+static const struct {
+	const char *runtime;
+	const char *command;
+} container_stops[] = {
+	{ "docker", "docker stop" },     { "podman", "podman stop" },       { "containerd", "crictl stop" },
+	{ "crio", "crictl stop" },       { "cri-o", "crictl stop" },        { "lxc", "lxc-stop -n" },
+	{ "nspawn", "machinectl stop" }, { "machined", "machinectl stop" },
+};
+
+static bool say_stop_container(struct clause *c, const struct cgroup_info *w)
+{
+	const char *name = w->container_name ? w->container_name : w->container_id;
+
+	if (!w->container_runtime || !is_shell_plain(name))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(container_stops); i++) {
+		if (strcmp(w->container_runtime, container_stops[i].runtime))
+			continue;
+		/* Container engines take the first twelve digits of an id. */
+		clause_say(c, "%s %.*s", container_stops[i].command, w->container_name ? 256 : 12, name);
+		return true;
+	}
+	return false;
+}
+
+static bool say_stop_pod(struct clause *c, const struct cgroup_info *w)
+{
+	if (!is_shell_plain(w->pod_name) || !is_shell_plain(w->pod_namespace))
+		return false;
+	clause_say(c, "kubectl -n %s delete pod %s", w->pod_namespace, w->pod_name);
+	return true;
+}
+
+/* Stopping a login session, a slice or the user's manager takes far more down than a port. */
+const char *service_of(const struct process *p)
+{
+	const char *unit = p ? p->where.unit : NULL;
+
+	if (!is_shell_plain(unit) || unit_is_session(unit) || *unit == '.' || !ends_with(unit, ".service"))
+		return NULL;
+	return unit;
+}
+
+static bool say_stop_unit(struct clause *c, const struct process *p)
+{
+	bool of_user = p->cgroup && strstr(p->cgroup, "/user@");
+	const char *unit = service_of(p);
+
+	if (!unit)
+		return false;
+	clause_say(c, "systemctl %sstop %.*s", of_user ? "--user " : "",
+		   (int)(strlen(unit) - strlen(".service")), unit);
+	return true;
+}
+
+/* Processes that hold a port for a container: stopping them, or their unit, is not what one wants. */
+static const struct {
+	const char *comm;
+	const char *engine;
+} proxies[] = {
+	{ "docker-proxy", "docker" },
+	{ "rootlessport", "podman" },
+};
+
+static bool say_stop_proxy(struct clause *c, const struct holder *h)
+{
+	if (h->pid == 1) {
+		clause_say(c, "systemctl list-sockets names the .socket unit that asked for it: stop that");
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(proxies); i++) {
+		if (strncmp(h->comm, proxies[i].comm, sizeof(h->comm)))
+			continue;
+		clause_say(c, "%s ps --filter publish=%u names the container that publishes it: stop that",
+			   proxies[i].engine, h->port);
+		return true;
+	}
+	return false;
+}
+
+/* Did the caller trip over a socket of its own? */
+static bool is_same_process(const struct matter *m)
+{
+	const struct record *rec = m->rec;
+	const struct holder *h = m->first;
+
+	return rec->has_process && h->pid == rec->pid && !h->last_owner &&
+	       (!h->start_ns || !rec->start_ns || h->start_ns == rec->start_ns);
+}
+
+/* How to end whoever has the socket open. */
+void matter_say_stop(struct matter *m)
+{
+	const struct holder *h = m->first;
+	const struct process *p = h->process;
+	struct clause *c = &m->hint;
+
+	if (is_same_process(m)) {
+		clause_say(c, "close the socket that the same program bound before");
+		return;
+	}
+	if (say_stop_proxy(c, h))
+		return;
+	if (p && (say_stop_pod(c, &p->where) || say_stop_container(c, &p->where) || say_stop_unit(c, p)))
+		return;
+	if (h->pid && !h->last_owner)
+		clause_say(c, "kill %u", h->pid);
+	else
+		clause_say(c, "end what has it open");
+}
