@@ -21,41 +21,64 @@ struct field_options {
 	bool hints;         /* reason and hint in JSON */
 };
 
-/* How a field's value is kept; FIELD_CALL is written by a function. 0 is "absent" unless .zero says otherwise. */
+/* What a field's offset is into. Where there is no such thing, the field is absent. */
+enum field_from {
+	FROM_RECORD,
+	FROM_VIEW,
+	FROM_SESSION,
+	FROM_PROCESS,
+	FROM_EXPLANATION,
+	FROM_HOLDER,
+	FROM_HOLDER_PROCESS,
+	N_FROM
+};
+
+/* How a value is kept. Nothing is shown of 0, false and an empty text, unless .zero says that 0 is a value. */
 enum field_type {
-	FIELD_CALL,
+	FIELD_CALL,    /* written by a function */
+	FIELD_WORD,    /* found by a function */
+	FIELD_STRING,  /* char *, any bytes, may be NULL */
+	FIELD_CHARS,   /* char[] with a NUL, any bytes before it */
+	FIELD_COMM,    /* char[16], any bytes, ended by NUL or its size */
+	FIELD_ADDRESS, /* struct address */
 	FIELD_U16,
 	FIELD_U32,
 	FIELD_I32,
 	FIELD_U64,
-	FIELD_US,    /* kept in ns, shown in us */
-	FIELD_ID,    /* u64, shown as a string */
-	FIELD_TRUE,  /* bool, shown when true */
-	FIELD_BYTES, /* char[16], any bytes, ended by NUL or its size */
+	FIELD_US,      /* kept in ns, shown in us */
+	FIELD_ID,      /* u64, shown as a string */
+	FIELD_BOOL,
+	FIELD_OPTION,  /* one bit of a u32 */
+	FIELD_MOMENT,  /* boot clock in ns, shown as a date */
+	FIELD_DATE,    /* wall clock in ns */
 };
 
 /* An object in JSON, or (no name) a set of rows that are there together. */
 struct field_object {
-	const char *name;                  /* key in its parent, or NULL */
+	const char *name;                  /* its key in its parent, or NULL */
 	const struct field_object *parent; /* NULL: the event itself */
-	bool (*has)(const struct field_context *c);
-	bool of_holder;                    /* offsets are into struct holder, not struct record */
+	enum field_from from;
+	uint32_t actions;                  /* bits 1 << enum action; 0: all */
+	uint16_t flag;                     /* offset of a bool of the record that must be true; 0: none */
+	bool (*has)(const struct field_context *c); /* NULL: no more to ask */
 };
 
 struct field {
 	const char *name;   /* what -F and the man page call it */
 	const char *path;   /* in JSON, dots between objects */
-	const char *help;   /* one line for portlog-fields(7) */
-	const struct field_object *in;
 	const char *key;    /* "port": with quotes and colon */
 	uint8_t key_len;
+	const struct field_object *in;
 	uint8_t type;       /* enum field_type */
+	uint16_t at;        /* offset of the value */
 	bool zero;          /* 0 is a value */
 	uint8_t cut;        /* a line over FIELD_LINE_MAX loses the fields with 1 first, then 2 ...; 0: never */
-	uint16_t at;        /* offset of the value */
-	bool (*has)(const struct field_context *c);      /* is there a value? NULL: yes where the object is */
+	uint32_t bit;       /* FIELD_OPTION */
+	bool (*has)(const struct field_context *c);      /* beside the above: is there a value? NULL: yes */
+	const char *(*word)(const struct field_context *c);         /* FIELD_WORD; NULL: absent */
 	void (*json)(struct buf *b, const struct field_context *c); /* FIELD_CALL */
 	bool (*partial)(const struct field_context *c);  /* is what is shown less than all of it? NULL: never */
+	const char *help;   /* one line for portlog-fields(7) */
 };
 
 extern const struct field fields[];

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Walks the table of fields and writes a view: one line of JSON, or one field for a column. */
+#include "core/field_context.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+
+struct writer {
+	struct buf *b;
+	const struct field_context *c;
+	const struct field_object *open; /* innermost open object; NULL: the event itself */
+};
+
+/* Numbers stay below 2^53: a reader that has only doubles keeps them as they are. */
+static void put_int(struct buf *b, uint64_t v)
+{
+	const uint64_t max = (1ULL << 53) - 1;
+
+	buf_u64(b, v < max ? v : max);
+}
+
+static const void *value_of(const struct field *f, const struct field_context *c)
+{
+	return (const char *)c->from[f->in->from] + f->at;
+}
+
+static uint64_t number_at(const struct field *f, const void *p)
+{
+	switch (f->type) {
+	case FIELD_BOOL:
+		return *(const bool *)p;
+	case FIELD_CHARS:
+	case FIELD_COMM:
+	case FIELD_ADDRESS: /* family */
+		return *(const uint8_t *)p;
+	case FIELD_U16:
+		return *(const uint16_t *)p;
+	case FIELD_U32:
+	case FIELD_I32:
+		return *(const uint32_t *)p;
+	case FIELD_OPTION:
+		return *(const uint32_t *)p & f->bit;
+	default:
+		return *(const uint64_t *)p;
+	}
+}
+
+static bool has_string(const char *s)
+{
+	return s && *s;
+}
+
+bool field_is_there(const struct field *f, const struct field_context *c)
+{
+	if (f->has && !f->has(c))
+		return false;
+	switch (f->type) {
+	case FIELD_CALL:
+		return true;
+	case FIELD_WORD:
+		return has_string(f->word(c));
+	case FIELD_STRING:
+		return has_string(*(const char *const *)value_of(f, c));
+	default:
+		return f->zero || number_at(f, value_of(f, c));
+	}
+}
+
+bool object_is_there(const struct field_object *object, const struct field_context *c)
+{
+	for (const struct field_object *o = object; o; o = o->parent) {
+		if (!c->from[o->from] || (o->actions && !(o->actions >> c->rec->action & 1)))
+			return false;
+		if (o->flag && !*(const bool *)((const char *)c->rec + o->flag))
+			return false;
+		if (o->has && !o->has(c))
+			return false;
+	}
+	return true;
+}
+
+static void put_address(struct buf *b, const struct address *addr)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	json_string(b, text, address_text(addr, text));
+}
+
+static void put_value(struct buf *b, const struct field *f, const struct field_context *c)
+{
+	const void *p = value_of(f, c);
+
+	switch (f->type) {
+	case FIELD_CALL:
+		f->json(b, c);
+		break;
+	case FIELD_WORD:
+		json_cstring(b, f->word(c));
+		break;
+	case FIELD_STRING:
+		json_cstring(b, *(const char *const *)p);
+		break;
+	case FIELD_CHARS:
+		json_cstring(b, p);
+		break;
+	case FIELD_COMM:
+		json_string(b, p, strnlen(p, 16));
+		break;
+	case FIELD_ADDRESS:
+		put_address(b, p);
+		break;
+	case FIELD_I32:
+		json_i64(b, *(const int32_t *)p);
+		break;
+	case FIELD_US:
+		put_int(b, *(const uint64_t *)p / 1000);
+		break;
+	case FIELD_ID:
+		json_u64_string(b, *(const uint64_t *)p);
+		break;
+	case FIELD_BOOL:
+	case FIELD_OPTION:
+		json_bool(b, number_at(f, p));
+		break;
+	case FIELD_MOMENT:
+		json_time(b, (int64_t)*(const uint64_t *)p + c->wall_offset_ns);
+		break;
+	case FIELD_DATE:
+		json_time(b, *(const int64_t *)p);
+		break;
+	default:
+		put_int(b, number_at(f, p));
+	}
+}
+
+/* The object that rows of @o are written into: itself, or that around a set without a name. */
+static const struct field_object *named(const struct field_object *o)
+{
+	while (o && !o->name)
+		o = o->parent;
+	return o;
+}
+
+static bool is_inside(const struct field_object *o, const struct field_object *outer)
+{
+	while (o && o != outer)
+		o = o->parent;
+	return o == outer;
+}
+
+static void put_comma(struct buf *b)
+{
+	if (b->len && b->data[b->len - 1] != '{')
+		buf_putc(b, ',');
+}
+
+static void open_object(struct writer *w, const struct field_object *o)
+{
+	if (!o || o == w->open)
+		return;
+	open_object(w, named(o->parent));
+	put_comma(w->b);
+	json_cstring(w->b, o->name);
+	buf_put(w->b, ":{", 2);
+	w->open = o;
+}
+
+static void close_down_to(struct writer *w, const struct field_object *o)
+{
+	while (w->open && !is_inside(o, w->open)) {
+		buf_putc(w->b, '}');
+		w->open = named(w->open->parent);
+	}
+}
+
+static void write_row(struct writer *w, const struct field *f)
+{
+	const struct field_object *o = named(f->in);
+
+	if (o != w->open) {
+		close_down_to(w, o);
+		open_object(w, o);
+	}
+	put_comma(w->b);
+	buf_put(w->b, f->key, f->key_len);
+	put_value(w->b, f, w->c);
+}
+
+static bool is_picked(const struct field *f, const struct field *const *only, size_t n_only)
+{
+	for (size_t i = 0; i < n_only; i++) {
+		if (only[i] == f)
+			return true;
+	}
+	return !only;
+}
+
+/* The rows of @object, or (NULL) all of them; rows of one set stand together, so that it is asked for once. */
+static void write_rows(struct writer *w, const struct field_object *object, const struct field *const *only, size_t n_only)
+{
+	const struct field_object *in = NULL;
+	bool there = false;
+
+	for (const struct field *f = fields; f < fields + n_fields; f++) {
+		if (f->in != in) {
+			in = f->in;
+			there = (!object || named(in) == object) && object_is_there(in, w->c);
+		}
+		if (!there || (f->cut && f->cut <= w->c->cut) || !field_is_there(f, w->c))
+			continue;
+		if (!only || is_picked(f, only, n_only))
+			write_row(w, f);
+	}
+}
+
+static void write_event(struct buf *b, const struct field_context *c, const struct field *const *only, size_t n_only)
+{
+	struct writer w = { .b = b, .c = c };
+
+	buf_putc(b, '{');
+	write_rows(&w, NULL, only, n_only);
+	close_down_to(&w, NULL);
+	buf_putc(b, '}');
+}
+
+void field_write_object(struct buf *b, const struct field_object *object, const struct field_context *c)
+{
+	struct writer w = { .b = b, .c = c, .open = object };
+
+	buf_putc(b, '{');
+	write_rows(&w, object, NULL, 0);
+	buf_putc(b, '}');
+}
+
+/* The one that the kernel itself stopped at, else the best. */
+static const struct holder *choose_holder(const struct view *v)
+{
+	for (size_t i = 0; i < v->n_holders; i++) {
+		if (v->holders[i].tripped)
+			return &v->holders[i];
+	}
+	return v->n_holders ? v->holders : NULL;
+}
+
+void field_context_holder(struct field_context *c, const struct holder *h)
+{
+	c->holder = h;
+	c->from[FROM_HOLDER] = h;
+	c->from[FROM_HOLDER_PROCESS] = h && h->pid ? h->process : NULL;
+}
+
+static struct field_context context_of(const struct view *v, const struct field_options *o)
+{
+	struct field_context c = {
+		.v = v, .rec = v->rec, .process = v->process, .o = o,
+		.wall_offset_ns = v->rec->wall_ns - (int64_t)v->rec->time_ns,
+		.from = {
+			[FROM_RECORD] = v->rec, [FROM_VIEW] = v, [FROM_SESSION] = v->session,
+			[FROM_PROCESS] = v->process, [FROM_EXPLANATION] = v->explanation,
+		},
+	};
+
+	field_context_holder(&c, choose_holder(v));
+	return c;
+}
+
+void field_write_json(struct buf *b, const struct view *v, const struct field_options *o,
+		      const struct field *const *only, size_t n_only)
+{
+	struct field_context c = context_of(v, o);
+	size_t start = b->len;
+
+	for (;; c.cut++) {
+		write_event(b, &c, only, n_only);
+		if (b->error || b->len - start < FIELD_LINE_MAX || c.cut == FIELD_CUT_MAX)
+			return;
+		b->len = start;
+	}
+}
+
+/* JSON without what a person needs not see: quotes, and in a list of plain values brackets and commas. */
+static void put_plain(struct buf *b, const char *json, size_t len)
+{
+	bool list = len && json[0] == '[' && !memchr(json, '{', len), quoted = false;
+
+	for (size_t i = 0; i < len; i++) {
+		bool escape = quoted && json[i] == '\\';
+
+		if (json[i] == '"')
+			quoted = !quoted;
+		else if (escape && json[i + 1] == '"')
+			buf_putc(b, json[++i]);
+		else if (escape)
+			buf_put(b, json + i++, 2);
+		else if (list && !quoted && json[i] == ',')
+			buf_putc(b, ' ');
+		else if (!list || quoted || (json[i] != '[' && json[i] != ']'))
+			buf_putc(b, json[i]);
+	}
+}
+
+void field_write_text(struct buf *b, const struct field *f, const struct view *v, const struct field_options *o)
+{
+	struct field_context c = context_of(v, o);
+	struct buf json = { 0 };
+
+	if (!object_is_there(f->in, &c) || !field_is_there(f, &c)) {
+		buf_putc(b, '-');
+		return;
+	}
+	put_value(&json, f, &c);
+	if (json.error)
+		b->error = json.error;
+	else if (json.data[0] == '[' && memchr(json.data, '{', json.len))
+		buf_put(b, json.data, json.len);
+	else
+		put_plain(b, json.data, json.len);
+	buf_done(&json);
+}
+
+const struct field *field_find(const char *name, size_t len)
+{
+	for (const struct field *f = fields; f < fields + n_fields; f++) {
+		if ((strlen(f->name) == len && !memcmp(f->name, name, len)) ||
+		    (strlen(f->path) == len && !memcmp(f->path, name, len)))
+			return f;
+	}
+	return NULL;
+}
