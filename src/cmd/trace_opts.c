@@ -73,7 +73,7 @@ static int set_ring(void *opts, const char *text)
 const struct arg trace_args[] = {
 	{ 'x', "failed",      ARG_FLAG, AT(failures), NULL, "failures only: failed" },
 	{ 'c', "count",       ARG_CALL, 0, "N", "stop after N events", set_count },
-	{ 0,   "duration",    ARG_CALL, 0, "TIME", "stop after 30s, 5m ...; status 1: -c not reached",
+	{ 0,   "duration",    ARG_CALL, 0, "TIME", "stop after TIME; status 1: -c not reached",
 	  set_duration },
 	{ 0,   "no-snapshot", ARG_FLAG, AT(no_snapshot), NULL, "do not look for what is held already" },
 	{ 0,   "ephemeral",   ARG_FLAG, AT(ephemeral), NULL, "tell binds to port 0 too, and their releases" },
@@ -86,12 +86,14 @@ const struct arg trace_args[] = {
 
 const char trace_synopsis[] = "[OPTIONS] [FILTER]";
 
+/* clang-format off */
 const char trace_examples[] =
-	"  sudo portlog                            every bind, listen and release as it happens\n"
-	"  sudo portlog port 8080                  who has it, who takes it, who lets it go\n"
-	"  sudo portlog -x                         failures, with who is in the way\n"
-	"  sudo portlog -j comm nginx | jq .       one JSON object a line\n"
-	"  sudo portlog -c 1 --duration 30s failed wait for the first failure\n";
+	"  sudo portlog                        every bind, listen and release\n"
+	"  sudo portlog port 8080              who has it, takes it, lets it go\n"
+	"  sudo portlog -x                     failures, with who is in the way\n"
+	"  sudo portlog -j comm nginx          one JSON object a line\n"
+	"  sudo portlog -c 1 --duration 30s -x wait for the first failure\n";
+/* clang-format on */
 
 void trace_defaults(void *opts)
 {
