@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Fill in what the kernel did not say. Everything comes from files below one root directory, is kept for a while, and is
+ * bounded; "there is no such name" is kept like a name, so that unknown ones cost no more than known ones.
+ */
+#include "enrich/enrich.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "enrich/cgroup.h"
+#include "enrich/names.h"
+#include "enrich/proc.h"
+#include "util/cleanup.h"
+#include "util/parse.h"
+
+/* Out of memory must not end the program in a table of names: an element that does not fit is left out. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#define MS 1000000ull
+#define NETNS_CHECK_NS (250 * MS)
+#define NETNS_NAMES_MAX 8192
+#define LEARNED_MAX 1024
+#define LEARNED_SURE_NS (60000 * MS) /* a number is used again once its namespace is gone: what was not seen for so
+				      * long yields to another name */
+#define CONTAINERS_MAX 1024
+#define CONTAINER_KNOWN_NS (60000 * MS)
+#define CONTAINER_UNKNOWN_NS (2000 * MS)
+#define SYSCTL_NS (1000 * MS)
+#define MOUNTINFO_MAX (1 << 20)
+
+/* What a network namespace is called. */
+struct netns_name {
+	UT_hash_handle hh;
+	uint32_t inode;
+	uint64_t seen_ns;
+	char name[];
+};
+
+/* What the runtimes' files said of one container, which may be nothing. */
+struct container {
+	UT_hash_handle hh;
+	uint64_t read_ns;
+	struct cgroup_info names;
+	char id[];
+};
+
+struct enrich {
+	int root_fd;
+	int proc_fd;
+	struct names *names;
+	struct netns_name *mounted; /* by inode: /run/netns */
+	struct netns_name *learned;
+	struct container *containers;
+	uint32_t host_netns;        /* 0: not known (yet) */
+	uint64_t netns_checked_ns;
+	struct timespec netns_mtime;
+	bool netns_checked;
+	int cgroup_fd;              /* v2 mount; -1: none */
+	bool cgroup_looked;
+	char cgroup_mount[PATH_MAX];
+	int port_start;             /* ip_unprivileged_port_start */
+	uint64_t port_start_ns;     /* when it was read; 0: never */
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * 1000 * MS + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- containers ---- */
+
+static void container_forget(struct enrich *e, struct container *c)
+{
+	HASH_DEL(e->containers, c);
+	cgroup_info_done(&c->names);
+	free(c);
+}
+
+static struct container *container_remember(struct enrich *e, const char *id)
+{
+	size_t len = strlen(id);
+	struct container *c = calloc(1, sizeof(*c) + len + 1);
+	unsigned before = HASH_COUNT(e->containers);
+
+	if (!c)
+		return NULL;
+	memcpy(c->id, id, len);
+	HASH_ADD_KEYPTR(hh, e->containers, c->id, len, c);
+	if (HASH_COUNT(e->containers) == before) {
+		free(c);
+		return NULL;
+	}
+	if (before >= CONTAINERS_MAX)
+		container_forget(e, e->containers); /* the first is the oldest */
+	return c;
+}
+
+static void copy_name(char **to, const char *from)
+{
+	if (!*to && from)
+		*to = strdup(from);
+}
+
+static void copy_names(struct cgroup_info *to, const struct cgroup_info *from)
+{
+	copy_name(&to->container_runtime, from->container_runtime);
+	copy_name(&to->container_name, from->container_name);
+	copy_name(&to->pod_name, from->pod_name);
+	copy_name(&to->pod_namespace, from->pod_namespace);
+}
+
+/* Names of the container or pod that @where tells by its id, from the files or as they were read a short while ago. */
+static void fill_container(struct enrich *e, struct cgroup_info *where)
+{
+	const char *id = where->container_id ?: where->pod_uid;
+	struct container *c = NULL;
+	uint64_t now = now_ns(), age_max;
+
+	if (!id)
+		return;
+	HASH_FIND_STR(e->containers, id, c);
+	age_max = c && c->names.container_name ? CONTAINER_KNOWN_NS : CONTAINER_UNKNOWN_NS;
+	if (c && now - c->read_ns < age_max) {
+		copy_names(where, &c->names);
+		return;
+	}
+	if (c)
+		container_forget(e, c);
+	container_names(e->root_fd, where);
+	c = container_remember(e, id);
+	if (c) {
+		c->read_ns = now;
+		copy_names(&c->names, where);
+	}
+}
+
+/* ---- processes ---- */
+
+/* All of a file, however long it says it is; NULL when it cannot be had. */
+static char *read_all(int dir_fd, const char *path, size_t max)
+{
+	auto_free char *text = malloc(max);
+	size_t len;
+
+	if (!text || proc_read(dir_fd, path, text, max, &len))
+		return NULL;
+	return take(text);
+}
+
+static void cgroup_mount_open(struct enrich *e)
+{
+	auto_free char *text = NULL;
+
+	if (e->cgroup_looked)
+		return;
+	e->cgroup_looked = true;
+	text = read_all(e->proc_fd, "self/mountinfo", MOUNTINFO_MAX);
+	if (!text || cgroup2_mount(text, e->cgroup_mount, sizeof(e->cgroup_mount)) || e->cgroup_mount[0] != '/')
+		return;
+	e->cgroup_fd = openat(e->root_fd, e->cgroup_mount[1] ? e->cgroup_mount + 1 : ".",
+			      O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* The path of a cgroup outlives the process that was in it. */
+static char *cgroup_of_id(struct enrich *e, uint64_t id)
+{
+	char path[PATH_MAX];
+
+	cgroup_mount_open(e);
+	if (e->cgroup_fd < 0 || cgroup_path_by_id(e->cgroup_fd, e->cgroup_mount, id, path, sizeof(path)))
+		return NULL;
+	return strdup(path);
+}
+
+void enrich_process(struct enrich *e, struct process *p)
+{
+	auto_free char *legacy = NULL;
+	bool lacks = !p->exe || !p->args || !p->cgroup || !strcmp(p->cgroup, "/");
+
+	if (p->enriched)
+		return;
+	process_dirty(p); /* what was made of it before its members change */
+	p->enriched = true;
+	if (lacks && p->key.pid && p->key.start_ns)
+		(void)proc_fill(e->proc_fd, p, &legacy);
+	if (!p->cgroup && p->cgroup_id)
+		p->cgroup = cgroup_of_id(e, p->cgroup_id);
+	if (p->cgroup || legacy)
+		(void)cgroup_parse(legacy ?: p->cgroup, &p->where);
+	fill_container(e, &p->where);
+}
+
+/* ---- network namespaces ---- */
+
+static void netns_forget(struct netns_name **table, struct netns_name *n)
+{
+	HASH_DEL(*table, n);
+	free(n);
+}
+
+static void netns_forget_all(struct netns_name **table)
+{
+	while (*table)
+		netns_forget(table, *table);
+}
+
+static struct netns_name *netns_find(struct netns_name *table, uint32_t inode)
+{
+	struct netns_name *n = NULL;
+
+	HASH_FIND(hh, table, &inode, sizeof(inode), n);
+	return n;
+}
+
+static void netns_remember(struct netns_name **table, uint32_t inode, const char *name, uint64_t now, size_t max)
+{
+	size_t len = strlen(name);
+	unsigned before = HASH_COUNT(*table);
+	struct netns_name *n = calloc(1, sizeof(*n) + len + 1);
+
+	if (!n)
+		return;
+	memcpy(n->name, name, len);
+	n->inode = inode;
+	n->seen_ns = now;
+	HASH_ADD(hh, *table, inode, sizeof(inode), n);
+	if (HASH_COUNT(*table) == before)
+		free(n);
+	else if (before >= max)
+		netns_forget(table, *table); /* the first is the oldest */
+}
+
+static void netns_read_dir(struct enrich *e, int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+	struct stat st;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	while (dir && HASH_COUNT(e->mounted) < NETNS_NAMES_MAX && (d = readdir(dir))) {
+		if (d->d_name[0] != '.' && !fstatat(dir_fd, d->d_name, &st, 0) &&
+		    !netns_find(e->mounted, (uint32_t)st.st_ino))
+			netns_remember(&e->mounted, (uint32_t)st.st_ino, d->d_name, 0, NETNS_NAMES_MAX);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static int netns_open_dir(const struct enrich *e)
+{
+	int fd = openat(e->root_fd, "run/netns", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 ? fd : openat(e->root_fd, "var/run/netns", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/*
+ * Names are read again when the directory changed, or when @missed: a new one is mounted a moment after its file is made,
+ * and mounting changes no time stamp. Seldom enough that a stream of unknown numbers costs nothing.
+ */
+static void netns_refresh(struct enrich *e, bool missed, uint64_t now)
+{
+	auto_close int dir_fd = -1;
+	struct stat st = { 0 };
+
+	if (e->netns_checked && now - e->netns_checked_ns < NETNS_CHECK_NS)
+		return;
+	e->netns_checked = true;
+	e->netns_checked_ns = now;
+	if (!e->host_netns)
+		e->host_netns = proc_ns_inode(e->proc_fd, "1/ns/net");
+	dir_fd = netns_open_dir(e);
+	if (dir_fd >= 0)
+		(void)fstat(dir_fd, &st);
+	if (!missed && st.st_mtim.tv_sec == e->netns_mtime.tv_sec && st.st_mtim.tv_nsec == e->netns_mtime.tv_nsec)
+		return;
+	e->netns_mtime = st.st_mtim;
+	netns_forget_all(&e->mounted);
+	if (dir_fd >= 0)
+		netns_read_dir(e, dir_fd);
+}
+
+/* The name that the system itself gives it. */
+static const char *netns_official(struct enrich *e, uint32_t inode, uint64_t now)
+{
+	struct netns_name *n;
+
+	netns_refresh(e, inode != e->host_netns && !netns_find(e->mounted, inode), now);
+	if (inode == e->host_netns)
+		return "host";
+	n = netns_find(e->mounted, inode);
+	return n ? n->name : NULL;
+}
+
+const char *enrich_netns(struct enrich *e, uint32_t inode)
+{
+	const char *name = inode ? netns_official(e, inode, now_ns()) : NULL;
+	struct netns_name *n = name || !inode ? NULL : netns_find(e->learned, inode);
+
+	return n ? n->name : name;
+}
+
+void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name)
+{
+	uint64_t now = now_ns();
+	struct netns_name *n;
+
+	/* as long as it is not known which one is the host's, a container without its own would give the host its name */
+	if (!inode || !name || !name[0] || netns_official(e, inode, now) || !e->host_netns)
+		return;
+	n = netns_find(e->learned, inode);
+	if (n && !strcmp(n->name, name))
+		n->seen_ns = now;
+	if (n && now - n->seen_ns < LEARNED_SURE_NS)
+		return;
+	if (n)
+		netns_forget(&e->learned, n);
+	netns_remember(&e->learned, inode, name, now, LEARNED_MAX);
+}
+
+/* ---- one record ---- */
+
+const char *enrich_user(struct enrich *e, uint32_t uid)
+{
+	return names_user(e->names, uid, now_ns());
+}
+
+const char *enrich_service(struct enrich *e, uint16_t port, enum proto proto)
+{
+	return names_service(e->names, port, proto, now_ns());
+}
+
+void enrich_view(struct enrich *e, struct view *v)
+{
+	const struct record *rec = v->rec;
+	const struct cgroup_info *where = v->process ? &v->process->where : NULL;
+
+	if (where && where->container_id && rec->has_socket) /* a pod's containers share one namespace */
+		enrich_netns_learn(e, rec->netns, where->pod_name ?: where->container_name);
+	v->user_name = rec->has_process ? enrich_user(e, rec->uid) : NULL;
+	v->service = rec->has_socket ? enrich_service(e, rec->port, rec->proto) : NULL;
+	v->netns_name = enrich_netns(e, rec->netns);
+}
+
+/* ---- the machine ---- */
+
+int enrich_unprivileged_port_start(struct enrich *e)
+{
+	uint64_t now = now_ns();
+	char text[16];
+	size_t len;
+	uint32_t port;
+
+	if (e->port_start_ns && now - e->port_start_ns < SYSCTL_NS)
+		return e->port_start;
+	e->port_start_ns = now;
+	e->port_start = -1;
+	if (proc_read(e->proc_fd, "sys/net/ipv4/ip_unprivileged_port_start", text, sizeof(text), &len))
+		return -1;
+	text[strcspn(text, "\n")] = '\0';
+	if (!parse_u32(text, &port) && port <= 65536)
+		e->port_start = (int)port;
+	return e->port_start;
+}
+
+/* The boot id without its dashes; empty when it is none. */
+static void read_boot_id(int proc_fd, char *out, size_t size)
+{
+	char text[64];
+	size_t len, n = 0;
+
+	out[0] = '\0';
+	if (proc_read(proc_fd, "sys/kernel/random/boot_id", text, sizeof(text), &len))
+		return;
+	for (const char *c = text; *c && n + 1 < size; c++) {
+		if (isxdigit((unsigned char)*c))
+			out[n++] = *c;
+	}
+	out[n + 1 == size ? n : 0] = '\0';
+}
+
+void enrich_session(struct enrich *e, struct session *s)
+{
+	size_t len;
+
+	read_boot_id(e->proc_fd, s->boot_id, sizeof(s->boot_id));
+	if (proc_read(e->proc_fd, "sys/kernel/hostname", s->hostname, sizeof(s->hostname), &len))
+		s->hostname[0] = '\0';
+	s->hostname[strcspn(s->hostname, "\n")] = '\0';
+	s->host_netns = proc_ns_inode(e->proc_fd, "1/ns/net");
+}
+
+struct enrich *enrich_free(struct enrich *e)
+{
+	if (!e)
+		return NULL;
+	while (e->containers)
+		container_forget(e, e->containers);
+	netns_forget_all(&e->mounted);
+	netns_forget_all(&e->learned);
+	names_free(e->names);
+	if (e->proc_fd >= 0)
+		close(e->proc_fd);
+	if (e->cgroup_fd >= 0)
+		close(e->cgroup_fd);
+	free(e);
+	return NULL;
+}
+
+struct enrich *enrich_new(int root_fd, struct processes *ps)
+{
+	struct enrich *e = calloc(1, sizeof(*e));
+
+	(void)ps; /* a process is enriched when it is shown; nobody else's has to be looked up for that */
+	if (!e)
+		return NULL;
+	e->root_fd = root_fd;
+	e->cgroup_fd = -1;
+	e->proc_fd = openat(root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	e->names = names_new(root_fd);
+	return e->names ? e : enrich_free(e);
+}
