@@ -66,19 +66,22 @@ struct field_object {
 struct field {
 	const char *name;   /* what -F and the man page call it */
 	const char *path;   /* in JSON, dots between objects */
-	const char *key;    /* "port": with quotes and colon */
-	uint8_t key_len;
+	const char *help;   /* one line for portlog-fields(7) */
+	/* Is what is shown less than all of it? NULL: never. */
+	bool (*partial)(const struct field_context *c);
+
+	/* From here on what is looked at for each event. */
+	char key[24];       /* "port": with quotes and colon; copied whole, which is faster than to count */
 	const struct field_object *in;
-	uint8_t type;       /* enum field_type */
-	uint16_t at;        /* offset of the value */
-	bool zero;          /* 0 is a value */
-	uint8_t cut;        /* a line over FIELD_LINE_MAX loses the fields with 1 first, then 2 ...; 0: never */
-	uint32_t bit;       /* FIELD_OPTION */
-	bool (*has)(const struct field_context *c);      /* beside the above: is there a value? NULL: yes */
+	bool (*has)(const struct field_context *c);      /* beside the below: is there a value? NULL: yes */
 	const char *(*word)(const struct field_context *c);         /* FIELD_WORD; NULL: absent */
 	void (*json)(struct buf *b, const struct field_context *c); /* FIELD_CALL */
-	bool (*partial)(const struct field_context *c);  /* is what is shown less than all of it? NULL: never */
-	const char *help;   /* one line for portlog-fields(7) */
+	uint32_t bit;       /* FIELD_OPTION */
+	uint16_t at;        /* offset of the value */
+	uint8_t key_len;
+	uint8_t type;       /* enum field_type */
+	bool zero;          /* 0 is a value */
+	uint8_t cut;        /* a line over FIELD_LINE_MAX loses the fields with 1 first, then 2 ...; 0: never */
 };
 
 extern const struct field fields[];

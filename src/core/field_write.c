@@ -23,52 +23,79 @@ static const void *value_of(const struct field *f, const struct field_context *c
 	return (const char *)c->from[f->in->from] + f->at;
 }
 
-static uint64_t number_at(const struct field *f, const void *p)
+/* A value, fetched. */
+struct value {
+	const void *at;
+	const char *text;
+	uint64_t number;
+};
+
+static bool fetch_number(const struct field *f, const void *at, uint64_t *ret_number)
 {
 	switch (f->type) {
-	case FIELD_BOOL:
-		return *(const bool *)p;
-	case FIELD_CHARS:
-	case FIELD_COMM:
-	case FIELD_ADDRESS: /* family */
-		return *(const uint8_t *)p;
 	case FIELD_U16:
-		return *(const uint16_t *)p;
+		*ret_number = *(const uint16_t *)at;
+		break;
 	case FIELD_U32:
 	case FIELD_I32:
-		return *(const uint32_t *)p;
+		*ret_number = *(const uint32_t *)at;
+		break;
 	case FIELD_OPTION:
-		return *(const uint32_t *)p & f->bit;
+		*ret_number = *(const uint32_t *)at & f->bit;
+		break;
+	case FIELD_BOOL:
+	case FIELD_ADDRESS: /* its family */
+		*ret_number = *(const uint8_t *)at;
+		break;
 	default:
-		return *(const uint64_t *)p;
+		*ret_number = *(const uint64_t *)at;
 	}
+	return *ret_number || f->zero;
 }
 
-static bool has_string(const char *s)
+static bool fetch_text(const char *text, struct value *ret)
 {
-	return s && *s;
+	ret->text = text;
+	return text && *text;
 }
 
-bool field_is_there(const struct field *f, const struct field_context *c)
+/* false: there is none. */
+static bool fetch(const struct field *f, const struct field_context *c, struct value *ret)
 {
 	if (f->has && !f->has(c))
 		return false;
+	ret->at = value_of(f, c);
 	switch (f->type) {
 	case FIELD_CALL:
 		return true;
 	case FIELD_WORD:
-		return has_string(f->word(c));
+		return fetch_text(f->word(c), ret);
 	case FIELD_STRING:
-		return has_string(*(const char *const *)value_of(f, c));
+		return fetch_text(*(const char *const *)ret->at, ret);
+	case FIELD_CHARS:
+	case FIELD_COMM:
+		return fetch_text(ret->at, ret);
 	default:
-		return f->zero || number_at(f, value_of(f, c));
+		return fetch_number(f, ret->at, &ret->number);
 	}
+}
+
+bool field_is_there(const struct field *f, const struct field_context *c)
+{
+	struct value v;
+
+	return fetch(f, c, &v);
+}
+
+static bool is_for(const struct field_object *o, const struct field_context *c)
+{
+	return !o->actions || o->actions >> c->rec->action & 1;
 }
 
 bool object_is_there(const struct field_object *object, const struct field_context *c)
 {
 	for (const struct field_object *o = object; o; o = o->parent) {
-		if (!c->from[o->from] || (o->actions && !(o->actions >> c->rec->action & 1)))
+		if (!is_for(o, c) || !c->from[o->from])
 			return false;
 		if (o->flag && !*(const bool *)((const char *)c->rec + o->flag))
 			return false;
@@ -85,50 +112,44 @@ static void put_address(struct buf *b, const struct address *addr)
 	json_string(b, text, address_text(addr, text));
 }
 
-static void put_value(struct buf *b, const struct field *f, const struct field_context *c)
+static void put_value(struct buf *b, const struct field *f, const struct value *v, const struct field_context *c)
 {
-	const void *p = value_of(f, c);
-
 	switch (f->type) {
 	case FIELD_CALL:
 		f->json(b, c);
 		break;
 	case FIELD_WORD:
-		json_cstring(b, f->word(c));
-		break;
 	case FIELD_STRING:
-		json_cstring(b, *(const char *const *)p);
-		break;
 	case FIELD_CHARS:
-		json_cstring(b, p);
+		json_cstring(b, v->text);
 		break;
 	case FIELD_COMM:
-		json_string(b, p, strnlen(p, 16));
+		json_string(b, v->text, strnlen(v->text, 16));
 		break;
 	case FIELD_ADDRESS:
-		put_address(b, p);
+		put_address(b, v->at);
 		break;
 	case FIELD_I32:
-		json_i64(b, *(const int32_t *)p);
+		json_i64(b, (int32_t)v->number);
 		break;
 	case FIELD_US:
-		put_int(b, *(const uint64_t *)p / 1000);
+		put_int(b, v->number / 1000);
 		break;
 	case FIELD_ID:
-		json_u64_string(b, *(const uint64_t *)p);
+		json_u64_string(b, v->number);
 		break;
 	case FIELD_BOOL:
 	case FIELD_OPTION:
-		json_bool(b, number_at(f, p));
+		json_bool(b, v->number);
 		break;
 	case FIELD_MOMENT:
-		json_time(b, (int64_t)*(const uint64_t *)p + c->wall_offset_ns);
+		json_time(b, (int64_t)v->number + c->wall_offset_ns);
 		break;
 	case FIELD_DATE:
-		json_time(b, *(const int64_t *)p);
+		json_time(b, (int64_t)v->number);
 		break;
 	default:
-		put_int(b, number_at(f, p));
+		put_int(b, v->number);
 	}
 }
 
@@ -147,10 +168,22 @@ static bool is_inside(const struct field_object *o, const struct field_object *o
 	return o == outer;
 }
 
+/* Between members, in an object that is open; without a branch, since nobody can guess it. */
 static void put_comma(struct buf *b)
 {
-	if (b->len && b->data[b->len - 1] != '{')
-		buf_putc(b, ',');
+	if (b->cap - b->len < 1 && !buf_reserve(b, 1))
+		return;
+	b->data[b->len] = ',';
+	b->len += b->data[b->len - 1] != '{';
+}
+
+static void put_key(struct buf *b, const struct field *f)
+{
+	put_comma(b);
+	if (b->cap - b->len < sizeof(f->key) && !buf_reserve(b, sizeof(f->key)))
+		return;
+	memcpy(b->data + b->len, f->key, sizeof(f->key));
+	b->len += f->key_len;
 }
 
 static void open_object(struct writer *w, const struct field_object *o)
@@ -172,7 +205,7 @@ static void close_down_to(struct writer *w, const struct field_object *o)
 	}
 }
 
-static void write_row(struct writer *w, const struct field *f)
+static void write_row(struct writer *w, const struct field *f, const struct value *v)
 {
 	const struct field_object *o = named(f->in);
 
@@ -180,9 +213,8 @@ static void write_row(struct writer *w, const struct field *f)
 		close_down_to(w, o);
 		open_object(w, o);
 	}
-	put_comma(w->b);
-	buf_put(w->b, f->key, f->key_len);
-	put_value(w->b, f, w->c);
+	put_key(w->b, f);
+	put_value(w->b, f, v, w->c);
 }
 
 static bool is_picked(const struct field *f, const struct field *const *only, size_t n_only)
@@ -199,16 +231,17 @@ static void write_rows(struct writer *w, const struct field_object *object, cons
 {
 	const struct field_object *in = NULL;
 	bool there = false;
+	struct value v;
 
 	for (const struct field *f = fields; f < fields + n_fields; f++) {
 		if (f->in != in) {
 			in = f->in;
-			there = (!object || named(in) == object) && object_is_there(in, w->c);
+			there = is_for(in, w->c) && (!object || named(in) == object) && object_is_there(in, w->c);
 		}
-		if (!there || (f->cut && f->cut <= w->c->cut) || !field_is_there(f, w->c))
+		if (!there || (f->cut && f->cut <= w->c->cut) || !fetch(f, w->c, &v))
 			continue;
 		if (!only || is_picked(f, only, n_only))
-			write_row(w, f);
+			write_row(w, f, &v);
 	}
 }
 
@@ -302,12 +335,13 @@ void field_write_text(struct buf *b, const struct field *f, const struct view *v
 {
 	struct field_context c = context_of(v, o);
 	struct buf json = { 0 };
+	struct value value;
 
-	if (!object_is_there(f->in, &c) || !field_is_there(f, &c)) {
+	if (!object_is_there(f->in, &c) || !fetch(f, &c, &value)) {
 		buf_putc(b, '-');
 		return;
 	}
-	put_value(&json, f, &c);
+	put_value(&json, f, &value, &c);
 	if (json.error)
 		b->error = json.error;
 	else if (json.data[0] == '[' && memchr(json.data, '{', json.len))

@@ -162,7 +162,7 @@ void json_time(struct buf *b, int64_t wall_ns)
 	uint64_t of_day = (uint64_t)(wall_ns % day_ns + (wall_ns % day_ns < 0 ? day_ns : 0)), second = of_day / 1000000000;
 	unsigned year, month, day;
 
-	if (!buf_reserve(b, 32))
+	if (b->cap - b->len < 32 && !buf_reserve(b, 32))
 		return;
 	civil_from_days(days, &year, &month, &day);
 	buf_putc(b, '"');
