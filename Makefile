@@ -40,6 +40,7 @@ live_names := $(sort $(patsubst tests/live/%.c,%,$(wildcard tests/live/*.c)) \
 	$(filter-out lib,$(patsubst tests/live/%/,%,$(dir $(wildcard tests/live/*/*.c)))))
 unit := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 live := $(addprefix $B/tests/live/,$(live_names))
+golden := $(patsubst %.c,$B/%,$(wildcard tests/golden/*.c))
 bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
 fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor,$(live_names)))
@@ -113,12 +114,17 @@ $B/tests/unit/%: $B/tests/obj/unit/%.o $(support) $B/libportlog.a
 	$(call say,LD)
 	$(Q)$(link) $^ $(libs_ld) -lcmocka -o $@
 
+$B/tests/golden/%: $B/tests/obj/golden/%.o $(support) $B/libportlog.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(link) $^ $(libs_ld) -o $@
+
 $B/tests/liblive.a: $(live_lib)
 	@rm -f $@
 	$(call say,AR)
 	$(Q)$(AR) rcs $@ $^
 
-$B/tests/bench/%: $B/tests/obj/bench/%.o $B/tests/liblive.a $B/libportlog.a
+$B/tests/bench/%: $B/tests/obj/bench/%.o $(support) $B/tests/liblive.a $B/libportlog.a
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(link) $^ -pthread -o $@
@@ -144,8 +150,8 @@ test:
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory all static test-programs
 	@$(call run_tests,unit golden live vm)
-test-programs: $B/portlog $(unit) $(live)
-test-unit: $(unit) $(if $(wildcard tests/golden/*.t),$B/portlog)
+test-programs: $B/portlog $(unit) $(golden) $(live)
+test-unit: $(unit) $(golden) $(if $(wildcard tests/golden/*.t),$B/portlog)
 	@$(call run_tests,unit golden)
 test-live: $B/portlog $(live)
 	@$(call run_tests,live)
