@@ -74,7 +74,7 @@ static int parse_scaled(const char *text, const struct unit *units, size_t n_uni
 
 static int parse_max(const char *text, uint64_t max, uint64_t *ret)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r;
 
 	r = parse_digits(&text, &v);
