@@ -68,14 +68,16 @@ static const char *holder_proto_word(context *c)
 
 static const char *where_word(context *c)
 {
-	static const char *const names[] = { [LOST_RING] = "ring", [LOST_QUEUE] = "queue", [LOST_MAP] = "map" };
+	static const char *const names[] = {
+		[LOST_RING] = "ring", [LOST_QUEUE] = "queue", [LOST_MAP] = "map"
+	};
 
 	return c->rec->lost_where < ARRAY_SIZE(names) ? names[c->rec->lost_where] : NULL;
 }
 
 static const char *schema_word(context *c)
 {
-	(void) c;
+	(void)c;
 	return "portlog/1";
 }
 
@@ -147,7 +149,8 @@ static void args_json(struct buf *b, context *c)
 
 static void modifiers_json(struct buf *b, context *c)
 {
-	bool both = (c->holder->modifiers & HOLDER_DUAL_STACK) && (c->holder->modifiers & HOLDER_REUSEPORT_UID);
+	bool both =
+		(c->holder->modifiers & HOLDER_DUAL_STACK) && (c->holder->modifiers & HOLDER_REUSEPORT_UID);
 
 	buf_putc(b, '[');
 	if (c->holder->modifiers & HOLDER_DUAL_STACK)
@@ -405,7 +408,8 @@ static bool is_owners_partial(context *c)
 
 static bool is_cut(const struct field *f, context *c)
 {
-	if (!f->cut || (!f->partial && f->cut > c->cut) || !object_is_there(f->in, c) || !field_is_there(f, c))
+	if (!f->cut || (!f->partial && f->cut > c->cut) || !object_is_there(f->in, c) ||
+	    !field_is_there(f, c))
 		return false;
 	return f->cut <= c->cut || (f->partial && f->partial(c));
 }
@@ -434,6 +438,7 @@ static void truncated_json(struct buf *b, context *c)
 }
 
 /* ---- objects, and sets of rows that are there together ---- */
+/* clang-format off */
 
 #define ON(action) (1u << ACTION_##action)
 #define FLAG(member) .flag = offsetof(struct record, member)
@@ -468,11 +473,12 @@ static const struct field_object lost = { .actions = ON(LOST) };
 static const struct field_object resync = { .actions = ON(RESYNC) };
 static const struct field_object stop = { .actions = ON(STOP) };
 static const struct field_object clock_step = { .actions = ON(CLOCK) };
+/* clang-format on */
 
 /* ---- the table ---- */
 
 /* name for -F, and path: the last word of it, or said. */
-#define NAMED(text, object, word)                                                                                    \
+#define NAMED(text, object, word) \
 	.name = text, .path = object word, .key = "\"" word "\":", .key_len = sizeof("\"" word "\":") - 1
 #define PATH(object, word) NAMED(word, object, word)
 
@@ -484,9 +490,9 @@ static const struct field_object clock_step = { .actions = ON(CLOCK) };
 #define HOLDER(member) offsetof(struct holder, member)
 
 /*
- * What goes when a line is too long, in this order (.cut): 1 lists keep four entries, 2 lists, 3 args, 4 reason and hint,
- * 5 holder.exe, 6 exe, 7 names of containers and pods, blind, 8 names of service, namespace and user, 9 unit, ids. The
- * rest fits, whatever bytes are in it.
+ * What goes when a line is too long, in this order (.cut): 1 lists keep four entries, 2 lists, 3 args, 4 reason and
+ * hint, 5 holder.exe, 6 exe, 7 names of containers and pods, blind, 8 names of service, namespace and user, 9 unit,
+ * ids. The rest fits, whatever bytes are in it.
  */
 const struct field fields[] = {
 	{ PATH("", "schema"), .in = &event, .type = FIELD_WORD, .word = schema_word,
@@ -513,9 +519,10 @@ const struct field fields[] = {
 	  .help = "why it failed, as a stable word: listener, time-wait, low-port, ..." },
 	{ PATH("", "reason"), .in = &explained, .type = FIELD_CHARS, .at = EXPLANATION(reason),
 	  .has = wants_hints, .cut = 4, .help = "why it failed, for people (--hints)" },
-	{ PATH("", "hint"), .in = &explained, .type = FIELD_CHARS, .at = EXPLANATION(hint), .has = wants_hints,
-	  .cut = 4, .help = "what to do about it, for people (--hints)" },
-	{ NAMED("socket_id", "socket.", "id"), .in = &socket_object, .type = FIELD_U64, .at = RECORD(socket_id),
+	{ PATH("", "hint"), .in = &explained, .type = FIELD_CHARS, .at = EXPLANATION(hint),
+	  .has = wants_hints, .cut = 4, .help = "what to do about it, for people (--hints)" },
+	{ NAMED("socket_id", "socket.", "id"), .in = &socket_object, .type = FIELD_U64,
+	  .at = RECORD(socket_id),
 	  .help = "seq of the first event of this socket: joins its bind, listen, release and free" },
 	{ PATH("socket.", "proto"), .in = &socket_object, .type = FIELD_WORD, .word = proto_word,
 	  .help = "tcp, udp or mptcp" },
@@ -527,8 +534,8 @@ const struct field fields[] = {
 	  .help = "the port it is about: asked for when the call failed, else the one it has" },
 	{ PATH("socket.", "requested_addr"), .in = &socket_object, .type = FIELD_ADDRESS,
 	  .at = RECORD(asked_addr), .help = "the address that was asked for, where addr is another" },
-	{ PATH("socket.", "requested_port"), .in = &socket_object, .type = FIELD_U16, .at = RECORD(asked_port),
-	  .zero = true, .has = has_asked_port,
+	{ PATH("socket.", "requested_port"), .in = &socket_object, .type = FIELD_U16,
+	  .at = RECORD(asked_port), .zero = true, .has = has_asked_port,
 	  .help = "the port that was asked for, where port is another (0: any)" },
 	{ PATH("socket.", "service"), .in = &of_socket, .type = FIELD_STRING, .at = VIEW(service), .cut = 8,
 	  .help = "name of the port in /etc/services" },
@@ -553,8 +560,8 @@ const struct field fields[] = {
 	  .bit = OPT_FREEBIND, .help = "there when IP_FREEBIND is set" },
 	{ PATH("socket.", "transparent"), .in = &options, .type = FIELD_OPTION, .at = RECORD(options),
 	  .bit = OPT_TRANSPARENT, .help = "there when IP_TRANSPARENT is set" },
-	{ PATH("socket.", "bind_address_no_port"), .in = &options, .type = FIELD_OPTION, .at = RECORD(options),
-	  .bit = OPT_NO_PORT, .help = "there when IP_BIND_ADDRESS_NO_PORT is set" },
+	{ PATH("socket.", "bind_address_no_port"), .in = &options, .type = FIELD_OPTION,
+	  .at = RECORD(options), .bit = OPT_NO_PORT, .help = "there when IP_BIND_ADDRESS_NO_PORT is set" },
 	{ NAMED("socket_uid", "socket.", "uid"), .in = &called, .type = FIELD_U32, .at = RECORD(sock_uid),
 	  .zero = true, .has = has_other_uid,
 	  .help = "bind, listen: user of the socket's file, where it is not the caller" },
@@ -568,7 +575,8 @@ const struct field fields[] = {
 	  .help = "process that made the call, or that has the socket" },
 	{ PATH("process.", "tid"), .in = &process, .type = FIELD_U32, .at = RECORD(tid),
 	  .help = "thread that made the call" },
-	{ PATH("process.", "ppid"), .in = &process, .type = FIELD_U32, .at = RECORD(ppid), .help = "its parent" },
+	{ PATH("process.", "ppid"), .in = &process, .type = FIELD_U32, .at = RECORD(ppid),
+	  .help = "its parent" },
 	{ PATH("process.", "uid"), .in = &process, .type = FIELD_U32, .at = RECORD(uid), .zero = true,
 	  .help = "its effective user" },
 	{ NAMED("user", "process.", "user_name"), .in = &user, .type = FIELD_STRING, .at = VIEW(user_name),
@@ -600,14 +608,15 @@ const struct field fields[] = {
 	  .at = PROCESS(where.pod_namespace), .cut = 7, .help = "namespace of the pod" },
 	{ PATH("k8s.", "pod"), .in = &k8s, .type = FIELD_STRING, .at = PROCESS(where.pod_name), .cut = 7,
 	  .help = "name of the pod" },
-	{ NAMED("holder.kind", "holder.", "kind"), .in = &holder, .type = FIELD_WORD, .word = holder_kind_word,
-	  .help = "who is in the way: listener, bound, time-wait, ..." },
+	{ NAMED("holder.kind", "holder.", "kind"), .in = &holder, .type = FIELD_WORD,
+	  .word = holder_kind_word, .help = "who is in the way: listener, bound, time-wait, ..." },
 	{ NAMED("holder.modifiers", "holder.", "modifiers"), .in = &holder, .type = FIELD_CALL,
 	  .has = has_modifiers, .json = modifiers_json, .help = "dual-stack, reuseport-uid" },
-	{ NAMED("holder.tripped", "holder.", "tripped"), .in = &holder, .type = FIELD_BOOL, .at = HOLDER(tripped),
-	  .help = "there when the kernel's own check stopped at this one" },
+	{ NAMED("holder.tripped", "holder.", "tripped"), .in = &holder, .type = FIELD_BOOL,
+	  .at = HOLDER(tripped), .help = "there when the kernel's own check stopped at this one" },
 	{ NAMED("holder.last_owner", "holder.", "last_owner"), .in = &holder, .type = FIELD_BOOL,
-	  .at = HOLDER(last_owner), .help = "there when the process has let go, and what it left is in the way" },
+	  .at = HOLDER(last_owner),
+	  .help = "there when the process has let go, and what it left is in the way" },
 	{ NAMED("holder.pid", "holder.", "pid"), .in = &holder, .type = FIELD_U32, .at = HOLDER(pid),
 	  .help = "process that has it, or had it last" },
 	{ NAMED("holder.key", "holder.", "key"), .in = &holder, .type = FIELD_CALL, .has = has_holder_key,
@@ -615,7 +624,8 @@ const struct field fields[] = {
 	{ NAMED("holder.comm", "holder.", "comm"), .in = &holder, .type = FIELD_COMM, .at = HOLDER(comm),
 	  .help = "its short name" },
 	{ NAMED("holder.comm_hex", "holder.", "comm_hex"), .in = &holder, .type = FIELD_CALL,
-	  .has = has_holder_comm_hex, .json = holder_comm_hex_json, .help = "comm in hex, when it is not UTF-8" },
+	  .has = has_holder_comm_hex, .json = holder_comm_hex_json,
+	  .help = "comm in hex, when it is not UTF-8" },
 	{ NAMED("holder.uid", "holder.", "uid"), .in = &holder, .type = FIELD_U32, .at = HOLDER(uid),
 	  .zero = true, .has = has_holder_pid, .help = "its user" },
 	{ NAMED("holder.socket_uid", "holder.", "socket_uid"), .in = &holder, .type = FIELD_U32,
@@ -631,8 +641,8 @@ const struct field fields[] = {
 	  .cut = 5, .partial = is_holder_exe_partial, .help = "path of its executable" },
 	{ NAMED("holder.owners_count", "holder.", "owners_count"), .in = &holder, .type = FIELD_U32,
 	  .at = HOLDER(owners_count), .help = "how many processes have it open, when more than one" },
-	{ NAMED("holder.proto", "holder.", "proto"), .in = &holder, .type = FIELD_WORD, .word = holder_proto_word,
-	  .help = "protocol of its socket, where it is not socket.proto" },
+	{ NAMED("holder.proto", "holder.", "proto"), .in = &holder, .type = FIELD_WORD,
+	  .word = holder_proto_word, .help = "protocol of its socket, where it is not socket.proto" },
 	{ NAMED("holder.addr", "holder.", "addr"), .in = &holder, .type = FIELD_ADDRESS, .at = HOLDER(addr),
 	  .help = "address of its socket" },
 	{ NAMED("holder.port", "holder.", "port"), .in = &holder, .type = FIELD_U16, .at = HOLDER(port),
@@ -645,10 +655,10 @@ const struct field fields[] = {
 	  .at = HOLDER(options), .bit = OPT_REUSEADDR, .help = "there when it has SO_REUSEADDR" },
 	{ NAMED("holder.reuseport", "holder.", "reuseport"), .in = &holder, .type = FIELD_OPTION,
 	  .at = HOLDER(options), .bit = OPT_REUSEPORT, .help = "there when it has SO_REUSEPORT" },
-	{ NAMED("holder.v6only", "holder.", "v6only"), .in = &holder, .type = FIELD_OPTION, .at = HOLDER(options),
-	  .bit = OPT_V6ONLY, .help = "there when it has IPV6_V6ONLY" },
-	{ NAMED("holder.since", "holder.", "since"), .in = &holder, .type = FIELD_MOMENT, .at = HOLDER(since_ns),
-	  .has = is_held, .help = "when it took the port" },
+	{ NAMED("holder.v6only", "holder.", "v6only"), .in = &holder, .type = FIELD_OPTION,
+	  .at = HOLDER(options), .bit = OPT_V6ONLY, .help = "there when it has IPV6_V6ONLY" },
+	{ NAMED("holder.since", "holder.", "since"), .in = &holder, .type = FIELD_MOMENT,
+	  .at = HOLDER(since_ns), .has = is_held, .help = "when it took the port" },
 	{ NAMED("holder.gone_since", "holder.", "gone_since"), .in = &holder, .type = FIELD_MOMENT,
 	  .at = HOLDER(since_ns), .has = is_let_go, .help = "last_owner: when it let go" },
 	{ NAMED("holder.since_precision", "holder.", "since_precision"), .in = &holder, .type = FIELD_WORD,
@@ -658,8 +668,8 @@ const struct field fields[] = {
 	{ PATH("", "holders"), .in = &event, .type = FIELD_CALL, .has = has_holders, .json = holders_json,
 	  .cut = 2, .partial = is_holders_partial,
 	  .help = "all who are in the way, best first, when there are more than one" },
-	{ PATH("", "owners"), .in = &event, .type = FIELD_CALL, .has = has_owners, .json = owners_json, .cut = 2,
-	  .partial = is_owners_partial,
+	{ PATH("", "owners"), .in = &event, .type = FIELD_CALL, .has = has_owners, .json = owners_json,
+	  .cut = 2, .partial = is_owners_partial,
 	  .help = "processes that have it open, when more than one (handoff: who has it now); at most 16" },
 	{ PATH("", "owners_count"), .in = &event, .type = FIELD_CALL, .has = has_owners,
 	  .json = owners_count_json, .help = "how many processes have it open" },
@@ -674,7 +684,8 @@ const struct field fields[] = {
 	{ PATH("", "lingered_us"), .in = &freed, .type = FIELD_US, .at = RECORD(lingered_ns), .zero = true,
 	  .help = "free: how long the port stayed busy after its release, in microseconds" },
 	{ NAMED("closed_by", "closed_by.", "pid"), .in = &closed_by, .type = FIELD_U32,
-	  .at = RECORD(closed_by_pid), .help = "release: process that dropped the last reference, if another" },
+	  .at = RECORD(closed_by_pid),
+	  .help = "release: process that dropped the last reference, if another" },
 	{ NAMED("closed_by_comm", "closed_by.", "comm"), .in = &closed_by, .type = FIELD_COMM,
 	  .at = RECORD(closed_by_comm), .help = "its short name" },
 	{ NAMED("closed_by_comm_hex", "closed_by.", "comm_hex"), .in = &closed_by, .type = FIELD_CALL,

@@ -18,7 +18,7 @@ enum args_mode { ARGS_MASKED, ARGS_FULL, ARGS_NONE };
 
 struct field_options {
 	enum args_mode args;
-	bool hints;         /* reason and hint in JSON */
+	bool hints; /* reason and hint in JSON */
 };
 
 /* What a field's offset is into. Where there is no such thing, the field is absent. */
@@ -45,12 +45,12 @@ enum field_type {
 	FIELD_U32,
 	FIELD_I32,
 	FIELD_U64,
-	FIELD_US,      /* kept in ns, shown in us */
-	FIELD_ID,      /* u64, shown as a string */
+	FIELD_US, /* kept in ns, shown in us */
+	FIELD_ID, /* u64, shown as a string */
 	FIELD_BOOL,
-	FIELD_OPTION,  /* one bit of a u32 */
-	FIELD_MOMENT,  /* boot clock in ns, shown as a date */
-	FIELD_DATE,    /* wall clock in ns */
+	FIELD_OPTION, /* one bit of a u32 */
+	FIELD_MOMENT, /* boot clock in ns, shown as a date */
+	FIELD_DATE,   /* wall clock in ns */
 };
 
 /* An object in JSON, or (no name) a set of rows that are there together. */
@@ -58,30 +58,30 @@ struct field_object {
 	const char *name;                  /* its key in its parent, or NULL */
 	const struct field_object *parent; /* NULL: the event itself */
 	enum field_from from;
-	uint32_t actions;                  /* bits 1 << enum action; 0: all */
-	uint16_t flag;                     /* offset of a bool of the record that must be true; 0: none */
+	uint32_t actions; /* bits 1 << enum action; 0: all */
+	uint16_t flag;    /* offset of a bool of the record that must be true; 0: none */
 	bool (*has)(const struct field_context *c); /* NULL: no more to ask */
 };
 
 struct field {
-	const char *name;   /* what -F and the man page call it */
-	const char *path;   /* in JSON, dots between objects */
-	const char *help;   /* one line for portlog-fields(7) */
+	const char *name; /* what -F and the man page call it */
+	const char *path; /* in JSON, dots between objects */
+	const char *help; /* one line for portlog-fields(7) */
 	/* Is what is shown less than all of it? NULL: never. */
 	bool (*partial)(const struct field_context *c);
 
 	/* From here on what is looked at for each event. */
-	char key[24];       /* "port": with quotes and colon; copied whole, which is faster than to count */
+	char key[24]; /* "port": with quotes and colon; copied whole, which is faster than to count */
 	const struct field_object *in;
-	bool (*has)(const struct field_context *c);      /* beside the below: is there a value? NULL: yes */
+	bool (*has)(const struct field_context *c); /* beside the below: is there a value? NULL: yes */
 	const char *(*word)(const struct field_context *c);         /* FIELD_WORD; NULL: absent */
 	void (*json)(struct buf *b, const struct field_context *c); /* FIELD_CALL */
-	uint32_t bit;       /* FIELD_OPTION */
-	uint16_t at;        /* offset of the value */
+	uint32_t bit;                                               /* FIELD_OPTION */
+	uint16_t at;                                                /* offset of the value */
 	uint8_t key_len;
-	uint8_t type;       /* enum field_type */
-	bool zero;          /* 0 is a value */
-	uint8_t cut;        /* a line over FIELD_LINE_MAX loses the fields with 1 first, then 2 ...; 0: never */
+	uint8_t type; /* enum field_type */
+	bool zero;    /* 0 is a value */
+	uint8_t cut;  /* a line over FIELD_LINE_MAX loses the fields with 1 first, then 2 ...; 0: never */
 };
 
 extern const struct field fields[];
@@ -98,20 +98,22 @@ void field_write_json(struct buf *b, const struct view *v, const struct field_op
 		      const struct field *const *only, size_t n_only);
 
 /* Append one field's value as text for a column, escaped for a terminal; "-" when absent. */
-void field_write_text(struct buf *b, const struct field *f, const struct view *v, const struct field_options *o);
+void field_write_text(struct buf *b, const struct field *f, const struct view *v,
+		      const struct field_options *o);
 
 /* via of what no hook told: values of record.via beside PL_VIA_*. */
 #define VIA_NETLINK 32
 #define VIA_PROC 33
 
-const char *action_name(enum action a);       /* "bind" ... */
-const char *proto_name(enum proto p);         /* "tcp" ... */
-const char *precision_name(enum precision p); /* "exact" ... */
+const char *action_name(enum action a);              /* "bind" ... */
+const char *proto_name(enum proto p);                /* "tcp" ... */
+const char *precision_name(enum precision p);        /* "exact" ... */
 const char *errno_name(int error, char scratch[16]); /* "EADDRINUSE", else the number */
-const char *via_name(uint8_t via);            /* "fexit" ..., "unknown" */
+const char *via_name(uint8_t via);                   /* "fexit" ..., "unknown" */
 
 #define ADDRESS_TEXT_MAX 48
-size_t address_text(const struct address *addr, char out[ADDRESS_TEXT_MAX]); /* "::1"; length, 0: no address */
+size_t address_text(const struct address *addr,
+		    char out[ADDRESS_TEXT_MAX]); /* "::1"; length, 0: no address */
 /* "0.0.0.0:80", "[::]:80"; @size at least 64. Returns @out. */
 const char *endpoint_text(const struct address *addr, uint16_t port, char *out, size_t size);
 

@@ -6,8 +6,8 @@
 #include "core/field.h"
 #include "core/process.h"
 
-#define FIELD_CUT_MAX 9       /* the last field.cut */
-#define FIELD_LIST_SHORT 4    /* entries that a list keeps with cut 1 */
+#define FIELD_CUT_MAX 9    /* the last field.cut */
+#define FIELD_LIST_SHORT 4 /* entries that a list keeps with cut 1 */
 #define HOLDERS_SHOWN 8
 #define OWNERS_SHOWN 16
 
@@ -19,11 +19,12 @@ struct field_context {
 	const struct holder *holder;   /* the one that holder.* is about; NULL: none */
 	const void *from[N_FROM];      /* where the offsets of fields start; NULL: not there */
 	const struct field_options *o;
-	int64_t wall_offset_ns;        /* wall clock minus boot clock when it happened */
-	unsigned cut;                  /* fields up to this are left out */
+	int64_t wall_offset_ns; /* wall clock minus boot clock when it happened */
+	unsigned cut;           /* fields up to this are left out */
 };
 
-void field_context_holder(struct field_context *c, const struct holder *h); /* now holder.* is about @h; may be NULL */
+void field_context_holder(struct field_context *c,
+			  const struct holder *h); /* now holder.* is about @h; may be NULL */
 bool object_is_there(const struct field_object *object, const struct field_context *c);
 bool field_is_there(const struct field *f, const struct field_context *c);
 

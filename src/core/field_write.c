@@ -112,7 +112,8 @@ static void put_address(struct buf *b, const struct address *addr)
 	json_string(b, text, address_text(addr, text));
 }
 
-static void put_value(struct buf *b, const struct field *f, const struct value *v, const struct field_context *c)
+static void put_value(struct buf *b, const struct field *f, const struct value *v,
+		      const struct field_context *c)
 {
 	switch (f->type) {
 	case FIELD_CALL:
@@ -227,7 +228,8 @@ static bool is_picked(const struct field *f, const struct field *const *only, si
 }
 
 /* The rows of @object, or (NULL) all of them; rows of one set stand together, so that it is asked for once. */
-static void write_rows(struct writer *w, const struct field_object *object, const struct field *const *only, size_t n_only)
+static void write_rows(struct writer *w, const struct field_object *object, const struct field *const *only,
+		       size_t n_only)
 {
 	const struct field_object *in = NULL;
 	bool there = false;
@@ -236,7 +238,8 @@ static void write_rows(struct writer *w, const struct field_object *object, cons
 	for (const struct field *f = fields; f < fields + n_fields; f++) {
 		if (f->in != in) {
 			in = f->in;
-			there = is_for(in, w->c) && (!object || named(in) == object) && object_is_there(in, w->c);
+			there = is_for(in, w->c) && (!object || named(in) == object) &&
+				object_is_there(in, w->c);
 		}
 		if (!there || (f->cut && f->cut <= w->c->cut) || !fetch(f, w->c, &v))
 			continue;
@@ -245,7 +248,8 @@ static void write_rows(struct writer *w, const struct field_object *object, cons
 	}
 }
 
-static void write_event(struct buf *b, const struct field_context *c, const struct field *const *only, size_t n_only)
+static void write_event(struct buf *b, const struct field_context *c, const struct field *const *only,
+			size_t n_only)
 {
 	struct writer w = { .b = b, .c = c };
 
@@ -331,7 +335,8 @@ static void put_plain(struct buf *b, const char *json, size_t len)
 	}
 }
 
-void field_write_text(struct buf *b, const struct field *f, const struct view *v, const struct field_options *o)
+void field_write_text(struct buf *b, const struct field *f, const struct view *v,
+		      const struct field_options *o)
 {
 	struct field_context c = context_of(v, o);
 	struct buf json = { 0 };

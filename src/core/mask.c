@@ -28,15 +28,20 @@ static const struct word {
 	enum where where;
 	bool header;
 } secret_words[] = {
-	{ "password", ANYWHERE, false },    { "passwd", ANYWHERE, false },      { "passphrase", ANYWHERE, false },
-	{ "secret", ANYWHERE, false },      { "credential", ANYWHERE, false },  { "apikey", ANYWHERE, false },
-	{ "api-key", ANYWHERE, false },     { "pass", AT_END, false },          { "-pwd", AT_END, false },
-	{ "_pwd", AT_END, false },          { "token", AT_END, false },         { "_key", AT_END, false },
-	{ "accesskey", AT_END, false },     { "access-key", AT_END, false },    { "privatekey", AT_END, false },
-	{ "private-key", AT_END, false },   { "authkey", AT_END, false },       { "auth-key", AT_END, false },
-	{ "account-key", AT_END, false },   { "accountkey", AT_END, false },    { "master-key", AT_END, false },
-	{ "signing-key", AT_END, false },   { "encryption-key", AT_END, false }, { "license-key", AT_END, false },
-	{ "masterauth", AT_END, false },    { "authorization", AT_END, true },  { "cookie", AT_END, true },
+	{ "password", ANYWHERE, false },     { "passwd", ANYWHERE, false },
+	{ "passphrase", ANYWHERE, false },   { "secret", ANYWHERE, false },
+	{ "credential", ANYWHERE, false },   { "apikey", ANYWHERE, false },
+	{ "api-key", ANYWHERE, false },      { "pass", AT_END, false },
+	{ "-pwd", AT_END, false },           { "_pwd", AT_END, false },
+	{ "token", AT_END, false },          { "_key", AT_END, false },
+	{ "accesskey", AT_END, false },      { "access-key", AT_END, false },
+	{ "privatekey", AT_END, false },     { "private-key", AT_END, false },
+	{ "authkey", AT_END, false },        { "auth-key", AT_END, false },
+	{ "account-key", AT_END, false },    { "accountkey", AT_END, false },
+	{ "master-key", AT_END, false },     { "signing-key", AT_END, false },
+	{ "encryption-key", AT_END, false }, { "license-key", AT_END, false },
+	{ "masterauth", AT_END, false },     { "authorization", AT_END, true },
+	{ "cookie", AT_END, true },
 };
 
 /* ... unless it ends in one of these: then the value says where the secret is. */
@@ -103,8 +108,8 @@ static struct text name_before(struct text arg, size_t sep)
 {
 	size_t end = sep, from;
 
-	while (arg.at[sep] == ':' && end > 0 && (is_space(arg.at[end - 1]) || is_quote(arg.at[end - 1]) ||
-						 arg.at[end - 1] == '\\'))
+	while (arg.at[sep] == ':' && end > 0 &&
+	       (is_space(arg.at[end - 1]) || is_quote(arg.at[end - 1]) || arg.at[end - 1] == '\\'))
 		end--;
 	for (from = end; from > 0 && in_name(arg.at[from - 1]); from--)
 		;
@@ -168,7 +173,8 @@ static struct span login_after(struct text arg, size_t colon)
 	struct span s = { colon + 1, colon + 1 };
 	static const char digest[] = "@sha256:"; /* the name of an image, which is no secret */
 
-	for (size_t i = s.from; i < arg.len && arg.at[i] != '/' && !is_space(arg.at[i]) && !is_quote(arg.at[i]); i++) {
+	for (size_t i = s.from;
+	     i < arg.len && arg.at[i] != '/' && !is_space(arg.at[i]) && !is_quote(arg.at[i]); i++) {
 		if (arg.at[i] != '@')
 			continue;
 		if (arg.len - i >= sizeof(digest) - 1 && !memcmp(arg.at + i, digest, sizeof(digest) - 1))
@@ -251,7 +257,8 @@ void mask_arg(struct buf *b, struct mask *m, const char *arg, size_t len)
 	const struct mask before = *m;
 	const char *colon = memchr(arg, ':', len);
 
-	*m = (struct mask){ .next_is_secret = is_secret_option(text), .next_is_login = is_login_option(text) };
+	*m = (struct mask){ .next_is_secret = is_secret_option(text),
+			    .next_is_login = is_login_option(text) };
 	if (before.next_is_secret && len && arg[0] != '-') {
 		buf_puts(b, MASKED);
 	} else if (before.next_is_login && colon) {

@@ -20,11 +20,11 @@ static const char *name_at(const char *const *names, size_t n, size_t i)
 const char *action_name(enum action a)
 {
 	static const char *const names[N_ACTIONS] = {
-		[ACTION_NONE] = "none", [ACTION_START] = "start", [ACTION_STOP] = "stop",
-		[ACTION_SNAPSHOT] = "snapshot", [ACTION_SYNCED] = "synced", [ACTION_BIND] = "bind",
-		[ACTION_LISTEN] = "listen", [ACTION_RELEASE] = "release", [ACTION_FREE] = "free",
-		[ACTION_HANDOFF] = "handoff", [ACTION_AUTOBIND] = "autobind", [ACTION_LOST] = "lost",
-		[ACTION_RESYNC] = "resync", [ACTION_CLOCK] = "clock",
+		[ACTION_NONE] = "none",         [ACTION_START] = "start",       [ACTION_STOP] = "stop",
+		[ACTION_SNAPSHOT] = "snapshot", [ACTION_SYNCED] = "synced",     [ACTION_BIND] = "bind",
+		[ACTION_LISTEN] = "listen",     [ACTION_RELEASE] = "release",   [ACTION_FREE] = "free",
+		[ACTION_HANDOFF] = "handoff",   [ACTION_AUTOBIND] = "autobind", [ACTION_LOST] = "lost",
+		[ACTION_RESYNC] = "resync",     [ACTION_CLOCK] = "clock",
 	};
 
 	return name_at(names, ARRAY_SIZE(names), a);
@@ -33,7 +33,10 @@ const char *action_name(enum action a)
 const char *proto_name(enum proto p)
 {
 	static const char *const names[] = {
-		[PROTO_NONE] = "none", [PROTO_TCP] = "tcp", [PROTO_UDP] = "udp", [PROTO_MPTCP] = "mptcp",
+		[PROTO_NONE] = "none",
+		[PROTO_TCP] = "tcp",
+		[PROTO_UDP] = "udp",
+		[PROTO_MPTCP] = "mptcp",
 	};
 
 	return name_at(names, ARRAY_SIZE(names), p);
@@ -42,8 +45,10 @@ const char *proto_name(enum proto p)
 const char *precision_name(enum precision p)
 {
 	static const char *const names[] = {
-		[SINCE_UNKNOWN] = "unknown", [SINCE_EXACT] = "exact",
-		[SINCE_NOT_BEFORE] = "not-before", [SINCE_NOT_AFTER] = "not-after",
+		[SINCE_UNKNOWN] = "unknown",
+		[SINCE_EXACT] = "exact",
+		[SINCE_NOT_BEFORE] = "not-before",
+		[SINCE_NOT_AFTER] = "not-after",
 	};
 
 	return name_at(names, ARRAY_SIZE(names), p);
@@ -52,23 +57,25 @@ const char *precision_name(enum precision p)
 const char *via_name(uint8_t via)
 {
 	static const char *const names[] = {
-		[PL_VIA_FEXIT] = "fexit", [PL_VIA_TRACEPOINT] = "tracepoint", [PL_VIA_URING] = "io_uring",
-		[PL_VIA_CGROUP] = "cgroup", [PL_VIA_STATE] = "state", [PL_VIA_ITER] = "iterator",
-		[PL_VIA_LSM] = "lsm", [VIA_NETLINK] = "netlink", [VIA_PROC] = "proc",
+		[PL_VIA_FEXIT] = "fexit",   [PL_VIA_TRACEPOINT] = "tracepoint", [PL_VIA_URING] = "io_uring",
+		[PL_VIA_CGROUP] = "cgroup", [PL_VIA_STATE] = "state",           [PL_VIA_ITER] = "iterator",
+		[PL_VIA_LSM] = "lsm",       [VIA_NETLINK] = "netlink",          [VIA_PROC] = "proc",
 	};
 
 	return name_at(names, ARRAY_SIZE(names), via);
 }
 
 /* What bind, listen and the hooks around them may return; a C library's own table is not everywhere. */
-#define ERRNOS(X)                                                                                                    \
-	X(EPERM) X(ENOENT) X(EINTR) X(EIO) X(ENXIO) X(EBADF) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY)        \
-	X(EEXIST) X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(ENOSPC) X(EROFS) X(EPIPE) X(ERANGE) \
-	X(ENAMETOOLONG) X(ENOSYS) X(ELOOP) X(EPROTO) X(EOVERFLOW) X(ENOTSOCK) X(EDESTADDRREQ) X(EMSGSIZE)            \
-	X(EPROTOTYPE) X(ENOPROTOOPT) X(EPROTONOSUPPORT) X(ESOCKTNOSUPPORT) X(EOPNOTSUPP) X(EPFNOSUPPORT)             \
-	X(EAFNOSUPPORT) X(EADDRINUSE) X(EADDRNOTAVAIL) X(ENETDOWN) X(ENETUNREACH) X(ENETRESET) X(ECONNABORTED)       \
-	X(ECONNRESET) X(ENOBUFS) X(EISCONN) X(ENOTCONN) X(ESHUTDOWN) X(ETIMEDOUT) X(ECONNREFUSED) X(EHOSTUNREACH)    \
-	X(EALREADY) X(EINPROGRESS) X(ECANCELED)
+/* clang-format off */
+#define ERRNOS(X)                                                                                           \
+	X(EPERM) X(ENOENT) X(EINTR) X(EIO) X(ENXIO) X(EBADF) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT)        \
+	X(EBUSY) X(EEXIST) X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(ENOSPC) X(EROFS)  \
+	X(EPIPE) X(ERANGE) X(ENAMETOOLONG) X(ENOSYS) X(ELOOP) X(EPROTO) X(EOVERFLOW) X(ENOTSOCK)            \
+	X(EDESTADDRREQ) X(EMSGSIZE) X(EPROTOTYPE) X(ENOPROTOOPT) X(EPROTONOSUPPORT) X(ESOCKTNOSUPPORT)      \
+	X(EOPNOTSUPP) X(EPFNOSUPPORT) X(EAFNOSUPPORT) X(EADDRINUSE) X(EADDRNOTAVAIL) X(ENETDOWN)            \
+	X(ENETUNREACH) X(ENETRESET) X(ECONNABORTED) X(ECONNRESET) X(ENOBUFS) X(EISCONN) X(ENOTCONN)         \
+	X(ESHUTDOWN) X(ETIMEDOUT) X(ECONNREFUSED) X(EHOSTUNREACH) X(EALREADY) X(EINPROGRESS) X(ECANCELED)
+/* clang-format on */
 
 const char *errno_name(int error, char scratch[16])
 {

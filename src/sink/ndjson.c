@@ -60,8 +60,8 @@ static int ndjson_write(void *state, const struct view *view)
 /* Nothing is held back for its sake: -j never folds or waits. */
 static int ndjson_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
 {
-	(void) state;
-	(void) now_ns;
+	(void)state;
+	(void)now_ns;
 	*ret_next_ns = 0;
 	return 0;
 }

@@ -16,7 +16,7 @@
 static bool fail_sticky(struct buf *b)
 {
 	b->error = -ENOMEM;
-	b->cap = b->len; /* no room is left as far as the inline appends know: each of them comes here and stops */
+	b->cap = b->len; /* as far as the inline appends know there is no room: each comes here and stops */
 	return false;
 }
 
@@ -56,7 +56,8 @@ const char *buf_str(struct buf *b)
 	return b->data;
 }
 
-static int append_formatted(struct buf *b, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
+static int append_formatted(struct buf *b, const char *fmt, va_list args)
+	__attribute__((format(printf, 2, 0)));
 
 static int append_formatted(struct buf *b, const char *fmt, va_list args)
 {
@@ -83,7 +84,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	if (n < 0)
 		fail_sticky(b);
 	else if ((size_t)n >= room && buf_reserve(b, (size_t)n + 1))
-		(void) append_formatted(b, fmt, again);
+		(void)append_formatted(b, fmt, again);
 	va_end(again);
 	va_end(args);
 }
@@ -92,12 +93,15 @@ static const char digit_pairs[] =
 	"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
 	"555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
-/* Powers of ten say how long a number is without dividing. */
+/* Powers of ten say how long a number is without dividing. The first is 0, so that 0 has a digit too. */
+/* clang-format off */
 static const uint64_t pow10_of[] = {
 	0ULL, 10ULL, 100ULL, 1000ULL, 10000ULL, 100000ULL, 1000000ULL, 10000000ULL, 100000000ULL, 1000000000ULL,
-	10000000000ULL, 100000000000ULL, 1000000000000ULL, 10000000000000ULL, 100000000000000ULL, 1000000000000000ULL,
-	10000000000000000ULL, 100000000000000000ULL, 1000000000000000000ULL, 10000000000000000000ULL,
+	10000000000ULL, 100000000000ULL, 1000000000000ULL, 10000000000000ULL, 100000000000000ULL,
+	1000000000000000ULL, 10000000000000000ULL, 100000000000000000ULL, 1000000000000000000ULL,
+	10000000000000000000ULL,
 };
+/* clang-format on */
 
 static unsigned digits_of(uint64_t v)
 {
@@ -109,7 +113,7 @@ static unsigned digits_of(uint64_t v)
 
 void buf_u64(struct buf *b, uint64_t v)
 {
-	unsigned left = v ? digits_of(v) : 1;
+	unsigned left = digits_of(v);
 	char *at;
 
 	if (b->cap - b->len < 20 && !buf_reserve(b, 20))
@@ -209,7 +213,8 @@ static int write_all(int fd, const char *data, size_t len, size_t *ret_done)
 {
 	int r = 0;
 
-	for (*ret_done = 0; r == 0 && *ret_done < len; ) {
+	*ret_done = 0;
+	while (r == 0 && *ret_done < len) {
 		ssize_t n = write(fd, data + *ret_done, len - *ret_done);
 
 		if (n >= 0)

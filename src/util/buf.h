@@ -9,24 +9,27 @@
 #include <string.h>
 
 struct buf {
-	char *data;   /* not terminated; see buf_str() */
+	char *data; /* not terminated; see buf_str() */
 	size_t len;
 	size_t cap;
-	int error;    /* 0 or -ENOMEM */
+	int error; /* 0 or -ENOMEM */
 };
 
 bool buf_reserve(struct buf *b, size_t more); /* room for @more bytes; false: error is set */
 void buf_done(struct buf *b);
-const char *buf_str(struct buf *b);           /* terminated; "" on error */
+const char *buf_str(struct buf *b); /* terminated; "" on error */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_u64(struct buf *b, uint64_t v);
 void buf_i64(struct buf *b, int64_t v);
 void buf_digits(struct buf *b, uint64_t v, unsigned width); /* the last @width digits, zeroes in front */
-void buf_pad(struct buf *b, size_t from, size_t width); /* spaces until column @width counted from offset @from */
+/* Spaces until column @width, counted from offset @from. */
+void buf_pad(struct buf *b, size_t from, size_t width);
 /* Raw text for a terminal: control bytes and bad UTF-8 become \xHH, so nothing can move the cursor. */
 void buf_visible(struct buf *b, const char *text, size_t len);
-/* All of it, then reset; 0 or negative errno (-EPIPE, -ENOMEM). What could not be written stays, and is the first the
- * next time. */
+/*
+ * All of it, then reset; 0 or negative errno (-EPIPE, -ENOMEM). What could not be written stays, and is the first the
+ * next time.
+ */
 int buf_write(struct buf *b, int fd);
 
 static inline void buf_reset(struct buf *b)
@@ -37,7 +40,8 @@ static inline void buf_reset(struct buf *b)
 
 static inline void buf_put(struct buf *b, const void *data, size_t len)
 {
-	if (b->cap - b->len <= len && !buf_reserve(b, len + 1)) /* also when both are 0: data must not be NULL */
+	/* "<=", so that data is not NULL either when both are 0. */
+	if (b->cap - b->len <= len && !buf_reserve(b, len + 1))
 		return;
 	memcpy(b->data + b->len, data, len);
 	b->len += len;

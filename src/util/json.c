@@ -40,7 +40,9 @@ static size_t plain_len(const char *text, size_t len)
 static size_t escape_rune(char out[12], uint32_t rune)
 {
 	static const char hex[] = "0123456789abcdef";
-	static const char letters[32] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
+	static const char letters[32] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
+	};
 
 	out[0] = '\\';
 	if (rune == '"' || rune == '\\' || (rune < sizeof(letters) && letters[rune])) {
@@ -102,7 +104,7 @@ void json_string(struct buf *b, const char *text, size_t len)
 	char *at;
 
 	if (plain_len(text, len) != len) {
-		(void) json_string_max(b, text, len, SIZE_MAX / 4);
+		(void)json_string_max(b, text, len, SIZE_MAX / 4);
 		return;
 	}
 	if (b->cap - b->len < len + 2 && !buf_reserve(b, len + 2))
@@ -159,7 +161,8 @@ void json_time(struct buf *b, int64_t wall_ns)
 {
 	const int64_t day_ns = 86400LL * 1000000000;
 	int64_t days = wall_ns / day_ns - (wall_ns % day_ns < 0);
-	uint64_t of_day = (uint64_t)(wall_ns % day_ns + (wall_ns % day_ns < 0 ? day_ns : 0)), second = of_day / 1000000000;
+	uint64_t of_day = (uint64_t)(wall_ns % day_ns + (wall_ns % day_ns < 0 ? day_ns : 0)),
+		 second = of_day / 1000000000;
 	unsigned year, month, day;
 
 	if (b->cap - b->len < 32 && !buf_reserve(b, 32))

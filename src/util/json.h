@@ -12,8 +12,8 @@ void json_cstring(struct buf *b, const char *text);            /* NULL is an emp
 size_t json_string_max(struct buf *b, const char *text, size_t len, size_t max);
 void json_u64(struct buf *b, uint64_t v);
 void json_i64(struct buf *b, int64_t v);
-void json_u64_string(struct buf *b, uint64_t v);               /* quoted: ids above 2^53 */
+void json_u64_string(struct buf *b, uint64_t v); /* quoted: ids above 2^53 */
 void json_bool(struct buf *b, bool v);
-void json_time(struct buf *b, int64_t wall_ns);                /* quoted RFC 3339 UTC, nine digits */
+void json_time(struct buf *b, int64_t wall_ns); /* quoted RFC 3339 UTC, nine digits */
 
 #endif

@@ -18,12 +18,10 @@ static const struct lead {
 static const struct range {
 	uint32_t first, last;
 } harmful[] = {
-	{ 0x00, 0x1f },
-	{ 0x7f, 0x9f },
-	{ 0x061c, 0x061c },   /* Arabic letter mark */
-	{ 0x200e, 0x200f },   /* left-to-right and right-to-left mark */
-	{ 0x2028, 0x202e },   /* line and paragraph separator; embeddings and overrides */
-	{ 0x2066, 0x2069 },   /* isolates */
+	{ 0x00, 0x1f },     { 0x7f, 0x9f }, { 0x061c, 0x061c }, /* Arabic letter mark */
+	{ 0x200e, 0x200f },                                     /* left-to-right and right-to-left mark */
+	{ 0x2028, 0x202e }, /* line and paragraph separator; embeddings and overrides */
+	{ 0x2066, 0x2069 }, /* isolates */
 };
 
 static size_t decode(const struct lead *lead, const uint8_t *text, size_t len, uint32_t *ret_rune)

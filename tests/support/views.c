@@ -90,7 +90,9 @@ static struct process *process_of(const struct owner_spec *o)
 {
 	struct process *p = keep(sizeof(*p), true);
 
-	p->key = (struct process_key){ .pid = o->pid, .start_ns = start_ns(o->start_ms, o->pid), .exec_id = 1 };
+	p->key = (struct process_key){ .pid = o->pid,
+				       .start_ns = start_ns(o->start_ms, o->pid),
+				       .exec_id = 1 };
 	p->uid = o->uid;
 	put_comm(p->comm, o->comm);
 	p->exe = keep_string(o->exe);
@@ -114,8 +116,12 @@ static const struct process *caller_of(const struct view_spec *spec)
 {
 	char exe[64];
 	struct owner_spec o = {
-		.pid = pid_of(spec), .uid = spec->uid, .start_ms = spec->start_ms,
-		.comm = comm_of(spec), .exe = spec->exe, .unit = spec->unit,
+		.pid = pid_of(spec),
+		.uid = spec->uid,
+		.start_ms = spec->start_ms,
+		.comm = comm_of(spec),
+		.exe = spec->exe,
+		.unit = spec->unit,
 	};
 	struct process *p;
 
@@ -247,7 +253,9 @@ struct record views_record(const struct view_spec *spec)
 
 static void put_holder(struct holder *h, const struct holder_spec *s, const struct record *r)
 {
-	struct owner_spec o = { .pid = s->pid, .uid = s->uid, .comm = s->comm, .exe = s->exe, .unit = s->unit };
+	struct owner_spec o = {
+		.pid = s->pid, .uid = s->uid, .comm = s->comm, .exe = s->exe, .unit = s->unit
+	};
 
 	h->kind = s->kind;
 	h->proto = s->proto ? s->proto : r->proto;
@@ -300,7 +308,9 @@ static void put_owners(struct view *v, const struct view_spec *spec)
 	for (; v->n_owners < ARRAY_SIZE(spec->owners) && spec->owners[v->n_owners].pid; v->n_owners++) {
 		const struct owner_spec *s = &spec->owners[v->n_owners];
 
-		o[v->n_owners] = (struct owner){ .pid = s->pid, .uid = s->uid, .start_ns = start_ns(s->start_ms, s->pid) };
+		o[v->n_owners] = (struct owner){ .pid = s->pid,
+						 .uid = s->uid,
+						 .start_ns = start_ns(s->start_ms, s->pid) };
 		put_comm(o[v->n_owners].comm, s->comm);
 		if (s->exe || s->unit)
 			o[v->n_owners].process = process_of(s);
@@ -349,9 +359,15 @@ const struct session *views_session(void)
 {
 	static const char *const blind[] = { "release of kernel UDP sockets", NULL };
 	static const struct session session = {
-		.stream = "9f3c41d7a0b2e865", .boot_id = "d23062da472e41e897d2b39cc46f5ea8", .hostname = "web1",
-		.version = "0.1.0", .kernel = "6.18.44", .hooks = "tracepoint", .blind = blind,
-		.host_netns = VIEWS_HOST_NETNS, .boot_offset_ns = VIEWS_BOOT_WALL_NS,
+		.stream = "9f3c41d7a0b2e865",
+		.boot_id = "d23062da472e41e897d2b39cc46f5ea8",
+		.hostname = "web1",
+		.version = "0.1.0",
+		.kernel = "6.18.44",
+		.hooks = "tracepoint",
+		.blind = blind,
+		.host_netns = VIEWS_HOST_NETNS,
+		.boot_offset_ns = VIEWS_BOOT_WALL_NS,
 	};
 
 	return &session;
