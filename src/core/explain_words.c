@@ -26,15 +26,20 @@ static bool is_continuation(char c)
 	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
+static size_t length_of(unsigned char lead)
+{
+	return lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+}
+
 /* Drop the character that the end of the room cut through. */
 static void clause_end_whole(struct clause *c)
 {
-	size_t at = c->len;
+	size_t begin = c->len;
 
-	while (at && is_continuation(c->text[at - 1]))
-		at--;
-	if (at && (unsigned char)c->text[at - 1] >= 0xc0)
-		c->len = at - 1;
+	while (begin && is_continuation(c->text[begin - 1]))
+		begin--;
+	if (begin && begin - 1 + length_of((unsigned char)c->text[begin - 1]) > c->len)
+		c->len = begin - 1;
 	c->text[c->len] = '\0';
 }
 
