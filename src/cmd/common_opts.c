@@ -170,7 +170,7 @@ int common_filter(const struct common_opts *opts, bool failed_only, int argc, ch
 		  struct filter **ret)
 {
 	auto_buf words = { 0 }, all = { 0 };
-	struct filter *user;
+	struct filter *user = NULL;
 	const char *text;
 	bool is_empty;
 	int r;

@@ -375,58 +375,62 @@ static void refuse_twins(struct parser *p, const struct filter_node *a, const st
 	parser_suggest(p, "join them with 'or'");
 }
 
-/* Add @node to @list, which becomes an @op of two; either may be NULL. */
-static struct filter_node *join(struct parser *p, enum node_op op, struct filter_node *list,
-				struct filter_node **last, struct filter_node *node)
-{
-	struct filter_node *first = list;
+struct nodes {
+	struct filter_node *first, *last;
+};
 
-	if (!list || !node) {
-		*last = node;
-		return node ? node : node_free(list);
-	}
-	if (list == *last) {
-		list = node_new(p, op, first->at);
-		if (!list) {
-			node_free(node);
-			return node_free(first);
-		}
-		list->child = first;
-	}
-	(*last)->next = node;
-	*last = node;
-	list->len = node->at + node->len - list->at;
-	return list;
+static void nodes_add(struct nodes *nodes, struct filter_node *node)
+{
+	if (nodes->last)
+		nodes->last->next = node;
+	else
+		nodes->first = node;
+	nodes->last = node;
+}
+
+/* One node stays what it is, more become an @op of them. */
+static struct filter_node *nodes_join(struct parser *p, enum node_op op, struct nodes *nodes)
+{
+	struct filter_node *node = nodes->first;
+
+	if (node && node == nodes->last && !p->error)
+		return node;
+	node = node ? node_new(p, op, node->at) : NULL;
+	if (!node)
+		return node_free(nodes->first);
+	node->child = nodes->first;
+	node->len = nodes->last->at + nodes->last->len - node->at;
+	return node;
 }
 
 static struct filter_node *parse_all(struct parser *p)
 {
-	struct filter_node *last = NULL, *all = NULL, *before, *node;
-	bool said;
+	struct nodes nodes = { NULL };
 
-	for (;;) {
-		before = last;
-		said = p->joint_len != 0;
-		node = parse_not(p);
-		if (node && before && !said)
-			refuse_twins(p, before, node);
-		all = join(p, NODE_AND, all, &last, node);
-		if (!all || p->error)
-			return node_free(all);
+	do {
+		bool said = p->joint_len != 0;
+		struct filter_node *node = parse_not(p);
+
+		if (node && nodes.last && !said)
+			refuse_twins(p, nodes.last, node);
+		if (node)
+			nodes_add(&nodes, node);
 		p->joint_len = 0;
-		if (!accept_joint(p, "and", "&&") && !starts_operand(p))
-			return all;
-	}
+	} while (!p->error && (accept_joint(p, "and", "&&") || starts_operand(p)));
+	return nodes_join(p, NODE_AND, &nodes);
 }
 
 static struct filter_node *parse_any(struct parser *p)
 {
-	struct filter_node *last = NULL, *any = NULL;
+	struct nodes nodes = { NULL };
 
 	do {
-		any = join(p, NODE_OR, any, &last, parse_all(p));
-	} while (any && accept_joint(p, "or", "||"));
-	return any;
+		struct filter_node *node = parse_all(p);
+
+		if (node)
+			nodes_add(&nodes, node);
+	} while (!p->error && accept_joint(p, "or", "||"));
+	return nodes_join(p, NODE_OR, &nodes);
 }
 
 static int parse_text(struct parser *p, struct filter_node **ret)

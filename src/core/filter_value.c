@@ -30,13 +30,14 @@ int parser_bad(struct parser *p, size_t at, size_t len, const char *fmt, ...)
 	va_list ap;
 
 	if (p->error)
-		return p->error;
+		return -EINVAL;
 	p->said->at = at;
 	p->said->len = len ? len : 1;
 	va_start(ap, fmt);
 	vsnprintf(p->said->message, sizeof(p->said->message), fmt, ap);
 	va_end(ap);
-	return p->error = -EINVAL;
+	p->error = -EINVAL;
+	return -EINVAL;
 }
 
 int parser_suggest(struct parser *p, const char *fmt, ...)
@@ -55,7 +56,7 @@ int parser_no_memory(struct parser *p)
 {
 	if (!p->error)
 		p->error = -ENOMEM;
-	return p->error;
+	return -ENOMEM;
 }
 
 int parser_shown(size_t len)
@@ -210,7 +211,8 @@ static int read_piece(struct parser *p, enum filter_key key, size_t at, size_t l
 		return read_quoted(p, ret);
 	if (!n && *start == '(') {
 		parser_bad(p, p->at, 1, "%s cannot begin with '('", filter_keys[key].what);
-		return parser_suggest(p, "text with parentheses goes in quotes");
+		parser_suggest(p, "text with parentheses goes in quotes");
+		return -EINVAL;
 	}
 	if (!n || is_joint(start, n))
 		return parser_bad(p, at, len, "'%s' needs %s", filter_keys[key].name, filter_keys[key].what);
@@ -403,12 +405,16 @@ int value_parse_list(struct parser *p, struct filter_node *node, size_t at, size
 	for (;;) {
 		auto_piece struct piece piece = { 0 };
 		struct filter_value *value;
+		int r;
 
 		parser_skip_spaces(p);
-		read_piece(p, node->key, at, len, &piece);
-		value = p->error ? NULL : value_add(p, node);
-		if (!value || parse_value(p, &piece, node->key, value) < 0)
+		(void)read_piece(p, node->key, at, len, &piece);
+		if (!piece.text)
 			return p->error;
+		value = value_add(p, node);
+		r = value ? parse_value(p, &piece, node->key, value) : p->error;
+		if (r < 0)
+			return r;
 		if (p->text[p->at] != ',')
 			return 0;
 		at = p->at++;
