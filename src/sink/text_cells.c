@@ -366,8 +366,11 @@ static void put_lingering(struct buf *b, const struct view *v)
 	}
 	if (!only_time_wait)
 		return;
-	/* The kernel keeps one for a minute, and up to 1.4 s more than its timer says. */
-	last_ns = last_ns > v->rec->time_ns ? last_ns - v->rec->time_ns : 60UL * NS_PER_S;
+	/* The kernel keeps one for a minute. What its timer says it may exceed by up to 1.4 s. */
+	if (last_ns > v->rec->time_ns)
+		last_ns += 3 * NS_PER_S / 2 - v->rec->time_ns;
+	else
+		last_ns = 60UL * NS_PER_S;
 	buf_printf(b, ", free in <= %" PRIu64 " s", (last_ns + NS_PER_S - 1) / NS_PER_S);
 }
 

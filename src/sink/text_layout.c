@@ -235,7 +235,7 @@ static unsigned limit_of(const struct layout *l, unsigned indent)
 	return l->o->tty && l->o->columns >= indent + WRAP_MIN ? l->o->columns : 0;
 }
 
-/* True: the note did not fit and goes in front of the line below. */
+/* Out of its column when that makes it fit. True: it did not and goes in front of the line below. */
 static bool put_note(struct layout *l, struct line *line, const struct row *row, const struct amend *amend,
 		     unsigned limit)
 {
@@ -243,8 +243,11 @@ static bool put_note(struct layout *l, struct line *line, const struct row *row,
 
 	note_text(l, row, amend);
 	width = width_of(l->scratch.data, l->scratch.len);
-	if (!l->o->wide && width && limit && line->to + width > limit)
-		return true;
+	if (!l->o->wide && width && limit && line->to + width > limit) {
+		if (line->at + GAP + width > limit)
+			return true;
+		line->to = line->at + GAP;
+	}
 	widen(l, CELL_NOTE, width);
 	line_cell(line, l->scratch.data, l->scratch.len, l->widths[CELL_NOTE]);
 	return false;
