@@ -2,11 +2,13 @@
 /* Bind attempts and their results, IPv4 and IPv6: by fexit, or by cgroup hooks and the exit of the system call. */
 #include "tell.bpf.h"
 
+const volatile long opt_nr_bind = 0; /* number of the system call: __NR_bind */
+
 /* ---- fexit set: one hook sees request and result ---- */
 
 subprog void bind_worked(struct sock *sk, const struct outcome *o)
 {
-	struct pl_tracked *entry, t = {};
+	struct pl_tracked t = {};
 	u64 key = (u64)sk;
 
 	if (!netns_wanted(sk))
@@ -18,9 +20,7 @@ subprog void bind_worked(struct sock *sk, const struct outcome *o)
 		t.flags |= PL_EPHEMERAL;
 	t.since_ns = bpf_ktime_get_boot_ns();
 	track(key, &t, PL_TOLD_NOT);
-	entry = bpf_map_lookup_elem(&tracked, &key);
-	if (entry)
-		tell_success(key, entry, o);
+	tell_success(key, o);
 }
 
 static __always_inline int bind_returned(struct sock *sk, const void *addr, int len, int ret)
@@ -35,7 +35,7 @@ static __always_inline int bind_returned(struct sock *sk, const void *addr, int 
 	else if (BPF_CORE_READ(sk, __sk_common.skc_num))
 		bind_worked(sk, &o);
 	else
-		bind_without_port(sk, &o);
+		tell_portless(sk, &o);
 	return 0;
 }
 
@@ -172,8 +172,8 @@ static __always_inline int granted(struct bpf_sock *ctx)
 	if (!(t.flags & PL_EXPLICIT))
 		t.flags |= PL_EPHEMERAL;
 	if (told_at_grant(sk)) {
-		tell_success(key, &t, &o);
-		track(key, &t, t.told);
+		track(key, &t, PL_TOLD_NOT);
+		tell_granted(key, &o);
 		return 1;
 	}
 	track(key, &t, PL_TOLD_NOT);
@@ -237,15 +237,13 @@ static __always_inline void bind_ungranted(const struct call *c)
 	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_TRACEPOINT };
 
 	asked_from_call(&o.asked, c);
-	bind_without_port((void *)c->sk, &o);
+	tell_portless((void *)c->sk, &o);
 }
 
-SEC("tracepoint/syscalls/sys_exit_bind")
-int bind_exit(struct trace_event_raw_sys_exit *ctx)
+static __always_inline void bind_exit(long ret)
 {
 	u64 id = bpf_get_current_pid_tgid();
 	struct call *found, c;
-	long ret = ctx->ret;
 
 	found = bpf_map_lookup_elem(&calls, &id);
 	if (found) {
@@ -255,32 +253,35 @@ int bind_exit(struct trace_event_raw_sys_exit *ctx)
 			bind_ungranted(&c);
 		else
 			bind_result(&c, -ret, PL_VIA_TRACEPOINT);
-		return 0;
-	}
-	if (ret < 0 && ret != -EBADF && ret != -ENOTSOCK && ret != -EFAULT)
+	} else if (ret < 0 && ret != -EBADF && ret != -ENOTSOCK && ret != -EFAULT) {
 		bind_refused_early(-ret);
-	return 0;
+	}
 }
 
-/* ---- listen(2), tracepoint set ---- */
-
-SEC("tracepoint/syscalls/sys_exit_listen")
-int listen_exit(struct trace_event_raw_sys_exit *ctx)
+static __always_inline void listen_exit(long ret)
 {
 	struct task_struct *task = current_task();
 	struct pt_regs *regs;
 	struct sock *sk;
-	long ret = ctx->ret;
 
 	if (ret == -EBADF || ret == -ENOTSOCK || ret == -EOPNOTSUPP)
-		return 0;
+		return;
 	regs = entry_regs(task);
 	sk = descriptor_socket(task, entry_arg(regs, 0));
 	if (!sk)
-		return 0;
+		return;
 	sk = socket_normal(sk);
-	if (!socket_is_ours(sk) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return 0;
-	listen_result(sk, -ret, entry_arg(regs, 1), PL_VIA_TRACEPOINT);
+	if (socket_is_ours(sk) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
+		listen_result(sk, -ret, entry_arg(regs, 1), PL_VIA_TRACEPOINT);
+}
+
+/* One program for both tracepoints: the verifier's time is most of what starting takes. */
+SEC("tracepoint/syscalls/sys_exit_bind")
+int call_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	if (ctx->id == opt_nr_bind)
+		bind_exit(ctx->ret);
+	else
+		listen_exit(ctx->ret);
 	return 0;
 }

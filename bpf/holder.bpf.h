@@ -9,9 +9,9 @@
 
 #include "portlog.bpf.h"
 
-#define BUCKET_STEPS 16 /* buckets in one hash chain */
-#define OWNER_STEPS 256 /* sockets on one port */
-#define SLOT_STEPS 96   /* sockets in one UDP hash slot */
+#define BUCKET_STEPS 12 /* buckets in one hash chain */
+#define OWNER_STEPS 64  /* sockets on one port: every step costs time at each load */
+#define SLOT_STEPS 32   /* sockets in one UDP hash slot */
 #define CHILDREN_MAX 4  /* connected or closing sockets kept, so that they cannot push out a listener */
 
 static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, struct net *net, u16 port, u32 l3mdev)
@@ -227,9 +227,11 @@ static __always_inline void holder_last_owner(struct pl_holder *h, const struct 
 }
 
 /* What one candidate is. TIME_WAIT and request sockets are small: only sock_common may be read of them. */
-subprog void holder_fill(struct pl_holder *h, const struct pl_last_owner *last)
+subprog void holder_fill(struct pl_holder *h, const struct pl_event *e, u16 port)
 {
+	struct pl_port gone = { .netns = e->netns, .l3mdev = e->l3mdev, .port = port, .proto = e->proto };
 	struct sock *sk = (void *)h->sk;
+	struct pl_last_owner *last;
 	struct pl_tracked *t;
 	u64 key = h->sk;
 
@@ -244,9 +246,12 @@ subprog void holder_fill(struct pl_holder *h, const struct pl_last_owner *last)
 		h->inode = socket_inode(sk, &h->sock_uid);
 	}
 	t = bpf_map_lookup_elem(&tracked, &key);
-	if (t)
+	if (t) {
 		holder_owner(h, t);
-	else if (last->gone_ns)
+		return;
+	}
+	last = bpf_map_lookup_elem(&lingering, &gone);
+	if (last)
 		holder_last_owner(h, last);
 }
 
@@ -264,24 +269,19 @@ static __always_inline void candidate_tripped(struct pl_failure *f, struct sock 
 	bpf_map_delete_elem(&conflicts, &id);
 }
 
-static __always_inline void holders_fill(struct pl_failure *f, struct sock *sk, u16 proto, u16 port, u32 l3mdev)
+static __always_inline void holders_fill(struct pl_failure *f, struct sock *sk, const struct pl_tracked *t, u16 port)
 {
 	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	struct pl_port key = { .netns = f->event.netns, .l3mdev = l3mdev, .port = port, .proto = proto };
-	struct pl_last_owner *found = bpf_map_lookup_elem(&lingering, &key);
-	struct pl_last_owner last = {};
 
-	if (found)
-		last = *found;
 	candidate_tripped(f, sk);
-	if (proto == IPPROTO_TCP)
-		candidates_tcp(f, sk, net, port, l3mdev);
+	if (t->proto == IPPROTO_TCP)
+		candidates_tcp(f, sk, net, port, t->l3mdev);
 	else
 		candidates_udp(f, sk, net, port);
 	for (int i = 0; i < PL_HOLDERS_MAX; i++) {
 		if (i >= f->count)
 			break;
-		holder_fill(&f->holder[i], &last);
+		holder_fill(&f->holder[i], &f->event, port);
 	}
 }
 

@@ -96,6 +96,6 @@ int BPF_PROG(state_changed, struct sock *sk, int before, int after)
 		return 0;
 	t->flags = (t->flags | PL_LISTENED) & ~PL_EPHEMERAL;
 	o.backlog = BPF_CORE_READ(sk, sk_max_ack_backlog);
-	tell_success(key, t, &o);
+	tell_granted(key, &o);
 	return 0;
 }

@@ -20,6 +20,8 @@
  */
 #define subprog static __noinline __attribute__((unused))
 
+#define barrier_of_compiler() asm volatile("" ::: "memory")
+
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6

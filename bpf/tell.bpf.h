@@ -5,7 +5,6 @@
 
 #include "holder.bpf.h"
 #include "portlog.bpf.h"
-#include "process.bpf.h"
 
 /* What was asked for. family 0: the address is not known. */
 struct asked {
@@ -24,19 +23,41 @@ struct outcome {
 	struct asked asked;
 };
 
-static __always_inline void event_outcome(struct pl_event *e, const struct outcome *o)
-{
-	const struct asked *a = &o->asked;
+/*
+ * Global functions are verified once for each program, not once for each call: they take scalars, for the verifier would
+ * refuse a kernel pointer there (and, until 5.12, any pointer). So an outcome travels in four words.
+ */
+int process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id);
+int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
+int told_portless(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
+int told_failure(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
 
-	e->via = o->via;
-	e->error = o->error;
-	e->backlog = o->backlog;
-	if (!a->family)
-		return;
-	e->flags |= PL_ASKED | (a->kernel_copy ? PL_HOOK_ADDR : 0);
-	e->asked_port = a->port;
-	e->asked_family = a->family;
-	__builtin_memcpy(e->asked_addr, a->addr, sizeof(e->asked_addr));
+#define outcome_words(o, words)                                                                                      \
+	u64 words[4] = {                                                                                             \
+		(o)->kind | (u64)(o)->via << 8 | (u64)(u16)(o)->error << 16 | (u64)(u32)(o)->backlog << 32,          \
+		(o)->asked.port | (u64)(o)->asked.family << 16 | (u64)(o)->asked.kernel_copy << 32,                  \
+	};                                                                                                           \
+	__builtin_memcpy(&words[2], (o)->asked.addr, 16)
+
+/* Tell a call that worked on the tracked socket @sk. Whether that found room is noted in the map for the resync. */
+static __always_inline void tell_success(u64 sk, const struct outcome *o)
+{
+	outcome_words(o, w);
+	told_success(sk, w[0], w[1], w[2], w[3]);
+}
+
+/* Tell a call that failed on @sk. A bind is about what it asked for, a listen about the socket's own port. */
+static __always_inline void tell_failure(struct sock *sk, const struct outcome *o)
+{
+	outcome_words(o, w);
+	told_failure((u64)sk, w[0], w[1], w[2], w[3]);
+}
+
+/* A bind that worked and holds no port (IP_BIND_ADDRESS_NO_PORT): ephemeral like any port 0, and tracked by nobody. */
+static __always_inline void tell_portless(struct sock *sk, const struct outcome *o)
+{
+	outcome_words(o, w);
+	told_portless((u64)sk, w[0], w[1], w[2], w[3]);
 }
 
 static __always_inline void asked_from_call(struct asked *a, const struct call *c)
@@ -92,93 +113,13 @@ static __always_inline void track(u64 sk, struct pl_tracked *t, u8 told)
 		__sync_fetch_and_add(&tracked_full, 1);
 }
 
-static __always_inline bool success_hidden(const struct pl_tracked *t, bool ephemeral)
+static __always_inline bool success_hidden(const struct pl_tracked *t)
 {
+	bool ephemeral = t->flags & PL_EPHEMERAL && !opt_ephemeral;
+
 	if (ephemeral)
 		__sync_fetch_and_add(&hidden_binds, 1);
 	return ephemeral || opt_failed_only || !pid_wanted(t->pid);
-}
-
-/* Tell a call that worked on the tracked socket @t. Whether that found room is noted in @t for the resync. */
-subprog void tell_success(u64 sk, struct pl_tracked *t, const struct outcome *o)
-{
-	bool ephemeral = t->flags & PL_EPHEMERAL && !opt_ephemeral;
-	struct pl_event *e;
-
-	if (success_hidden(t, ephemeral)) {
-		t->told = PL_TOLD_HIDDEN;
-		return;
-	}
-	process_tell(t->start_ns, t->pid, t->exec_id, t->cgroup_id);
-	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-	if (!e) {
-		count_lost(o->kind, 0);
-		t->told = PL_TOLD_LOST;
-		return;
-	}
-	event_fill(e, o->kind, sk, t);
-	event_caller(e, t);
-	e->tid = current_tid(t->pid);
-	event_outcome(e, o);
-	t->told = PL_TOLD_YES;
-	bpf_ringbuf_submit(e, wake_flags());
-}
-
-static __always_inline void failure_fill(struct pl_event *e, struct sock *sk, const struct pl_tracked *t,
-					 const struct outcome *o)
-{
-	event_fill(e, o->kind, (u64)sk, t);
-	event_caller(e, t);
-	e->since_ns = 0;
-	e->tid = current_tid(t->pid);
-	event_outcome(e, o);
-}
-
-static __always_inline void tell_conflict(struct sock *sk, const struct pl_tracked *t, const struct outcome *o,
-					  u16 port)
-{
-	struct pl_failure *f = bpf_ringbuf_reserve(&ring, sizeof(*f), 0);
-
-	if (!f) {
-		count_lost(o->kind, o->error);
-		return;
-	}
-	for (int i = 0; i < PL_HOLDERS_MAX; i++)
-		__builtin_memset(&f->holder[i], 0, sizeof(f->holder[i]));
-	f->count = 0;
-	f->more = 0;
-	f->children = 0;
-	failure_fill(&f->event, sk, t, o);
-	f->event.size = sizeof(*f);
-	holders_fill(f, sk, t->proto, port, t->l3mdev);
-	bpf_ringbuf_submit(f, wake_flags());
-}
-
-/* Tell a call that failed on @sk. A bind is about what it asked for, a listen about the socket's own port. */
-subprog void tell_failure(struct sock *sk, const struct outcome *o)
-{
-	struct pl_tracked t = {};
-	struct pl_event *e;
-	u16 port;
-
-	if (!netns_wanted(sk))
-		return;
-	facts_fill(&t, sk, current_task());
-	port = o->asked.family ? o->asked.port : t.port;
-	if ((!port_wanted(port) && !port_wanted(t.port)) || !pid_wanted(t.pid))
-		return;
-	process_tell(t.start_ns, t.pid, t.exec_id, t.cgroup_id);
-	if (o->error == EADDRINUSE && port) {
-		tell_conflict(sk, &t, o, port);
-		return;
-	}
-	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-	if (!e) {
-		count_lost(o->kind, o->error);
-		return;
-	}
-	failure_fill(e, sk, &t, o);
-	bpf_ringbuf_submit(e, wake_flags());
 }
 
 static __always_inline void port_key(struct pl_port *key, const struct pl_tracked *t)
@@ -253,6 +194,35 @@ subprog void release(u64 sk, struct pl_tracked *found, u32 free, u8 via, bool pr
 	tell_release(sk, &t, free, via, process_context);
 }
 
+/*
+ * Told when the port is granted or the state changes: the kernel's own sockets and 32-bit callers, who are there to be
+ * asked, so no process record goes before it.
+ */
+subprog void tell_granted(u64 sk, const struct outcome *o)
+{
+	struct pl_tracked *t = bpf_map_lookup_elem(&tracked, &sk);
+	struct pl_event *e;
+
+	if (!t)
+		return;
+	if (success_hidden(t)) {
+		t->told = PL_TOLD_HIDDEN;
+		return;
+	}
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		count_lost(o->kind, 0);
+		t->told = PL_TOLD_LOST;
+		return;
+	}
+	event_fill(e, o->kind, sk, t);
+	event_caller(e, t);
+	e->via = o->via;
+	e->backlog = o->backlog;
+	t->told = PL_TOLD_YES;
+	bpf_ringbuf_submit(e, wake_flags());
+}
+
 /* The result of a bind that the protocol saw: @c is a copy of what was noted at its begin. */
 static __always_inline void bind_result(struct call *c, s32 error, u8 via)
 {
@@ -271,28 +241,16 @@ static __always_inline void bind_result(struct call *c, s32 error, u8 via)
 	}
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (t) {
-		tell_success(key, t, &o);
+		tell_success(key, &o);
 		return;
 	}
 	t = bpf_map_lookup_elem(&early, &key);
 	if (t) {
-		tell_success(key, t, &o);
+		tell_success(key, &o);
 		if (t->told != PL_TOLD_HIDDEN)
 			tell_release(key, t, PL_FREE_UNKNOWN, via, false);
 		bpf_map_delete_elem(&early, &key);
 	}
-}
-
-/* A bind that worked and holds no port (IP_BIND_ADDRESS_NO_PORT): ephemeral like any port 0, and tracked by nobody. */
-subprog void bind_without_port(struct sock *sk, const struct outcome *o)
-{
-	struct pl_tracked t = {};
-
-	if (!netns_wanted(sk) || !port_wanted(0))
-		return;
-	facts_fill(&t, sk, current_task());
-	t.flags |= PL_EPHEMERAL;
-	tell_success((u64)sk, &t, o);
 }
 
 /*
@@ -317,7 +275,7 @@ static __always_inline void listen_result(struct sock *sk, s32 error, s32 backlo
 	t->state = TCP_LISTEN;
 	t->flags = (t->flags | PL_LISTENED) & ~PL_EPHEMERAL;
 	if (port_wanted(t->port))
-		tell_success(key, t, &o);
+		tell_success(key, &o);
 }
 
 /* A TCP socket begins to listen: it holds its port from now on, even where the port is not known yet (port 0). */

@@ -32,9 +32,9 @@ static __always_inline void request_bound(struct io_kiocb *req, struct sock *sk,
 	if (res < 0)
 		tell_failure(sk, &o);
 	else if (t)
-		tell_success(key, t, &o);
+		tell_success(key, &o);
 	else if (!BPF_CORE_READ(sk, __sk_common.skc_num))
-		bind_without_port(sk, &o);
+		tell_portless(sk, &o);
 }
 
 static __always_inline int completed(struct io_kiocb *req, s32 res)

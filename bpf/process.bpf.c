@@ -1,12 +1,9 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+// SPDX-License-Identifier: GPL-2.0-only
 /* Who a process is, told once for each exec: what /proc could not say any more when it has exited. */
-#ifndef PROCESS_BPF_H
-#define PROCESS_BPF_H
+#include "tell.bpf.h"
 
-#include "portlog.bpf.h"
-
-#define PATH_STEPS 32
-#define CGROUP_STEPS 12
+#define PATH_STEPS 24
+#define CGROUP_STEPS 10
 
 /*
  * Append @name and its NUL to a list of components; false: no room or no name. The length lives in the record, not in a
@@ -87,7 +84,7 @@ static __always_inline void process_args(struct pl_process *p, struct mm_struct 
  * Tell who the current process is, unless its exec and cgroup have been told. Marked only after the record got its
  * place: the next event tries again.
  */
-subprog void process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
+int process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
 {
 	struct process_id id = { .start_ns = start_ns, .pid = pid };
 	struct process_told told = { .exec_id = exec_id, .cgroup_id = cgroup_id };
@@ -99,11 +96,11 @@ subprog void process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
 	struct file *exe;
 
 	if (before && before->exec_id == exec_id && before->cgroup_id == cgroup_id)
-		return;
+		return 0;
 	p = bpf_ringbuf_reserve(&ring, sizeof(*p), 0);
 	if (!p) {
 		count_lost(PL_PROCESS, 0);
-		return;
+		return 0;
 	}
 	caller_fill(&c, task);
 	p->kind = PL_PROCESS;
@@ -131,6 +128,5 @@ subprog void process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
 	cgroup_walk(p->cgroup, &p->cgroup_len, task_cgroup(task));
 	bpf_ringbuf_submit(p, wake_flags());
 	bpf_map_update_elem(&known, &id, &told, BPF_ANY);
+	return 0;
 }
-
-#endif
