@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "core/filter.h"
@@ -275,6 +276,8 @@ static void complain(int r, const struct cmd *cmd)
 
 	if (!story[0])
 		story = strerror(-r);
+	if (!remedy[0] && (r == -EPERM || r == -EACCES) && geteuid() != 0)
+		remedy = "It may need root: sudo portlog";
 	put_line(&b, "portlog: ", story, strlen(story));
 	if (r == -EINVAL && !strchr(remedy, '\n')) {
 		buf_printf(&b, "Try 'portlog%s%s --help'%s", cmd ? " " : "", cmd ? cmd->name : "",

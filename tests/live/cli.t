@@ -1,0 +1,230 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The command line from outside: help, errors and their status. Needs no root; nothing here starts tracing.
+cd "$(dirname "$0")/../.." || exit 1
+portlog=${PORTLOG:-build/portlog}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+chmod 755 "$dir"
+n=0
+n_failed=0
+
+# Run portlog with these words: status, $dir/out and $dir/err. What should end at once but traces is ended here, with 124.
+run()
+{
+	timeout 20 "$portlog" "$@" > "$dir/out" 2> "$dir/err" < /dev/null
+	status=$?
+}
+
+# report FACT PROBLEM: an empty problem is a success.
+report()
+{
+	n=$((n + 1))
+	if [ -z "$2" ]; then
+		echo "ok $n - $1"
+		return
+	fi
+	n_failed=$((n_failed + 1))
+	echo "not ok $n - $1"
+	printf '%s\n' "$2" | sed 's/^/# /'
+	sed 's/^/# stderr: /' "$dir/err" | cat -v
+}
+
+# check COMMAND...: the problem, if the command fails
+problem=
+check()
+{
+	"$@" || problem="$problem${problem:+$'\n'}not so: $*"
+}
+has() { grep -qF -- "$2" "$dir/$1"; }
+lacks() { ! grep -qE -- "$2" "$dir/$1"; }
+is_empty() { [ ! -s "$dir/$1" ]; }
+has_lines() { [ "$(wc -l < "$dir/$1")" -eq "$2" ]; }
+line_is() { [ "$(sed -n "${2}p" "$dir/$1")" = "$3" ]; }
+status_is() { [ "$status" -eq "$1" ]; }
+is_plain() { ! LC_ALL=C grep -q '[^[:print:][:space:]]' "$dir/$1"; }
+is_narrow() { [ -z "$(awk 'length > 80' "$dir/$1")" ]; }
+
+# refuses STORY SECOND-LINE WORDS...: status 2 and these two lines
+refuses()
+{
+	local story=$1 second=$2
+	shift 2
+	problem=
+	run "$@"
+	check status_is 2
+	check is_empty out
+	check has_lines err 2
+	check line_is err 1 "portlog: $story"
+	check line_is err 2 "$second"
+	report "portlog $* is refused in two lines" "$problem"
+}
+
+# marks STORY TEXT MARK WORDS...: status 2, the story, and a mark under the place
+marks()
+{
+	local story=$1 text=$2 mark=$3
+	shift 3
+	problem=
+	run "$@"
+	check status_is 2
+	check is_empty out
+	check has_lines err 3
+	check line_is err 1 "portlog: $story"
+	check line_is err 2 "  $text"
+	check line_is err 3 "  $mark"
+	report "portlog $* is refused with a mark under the place" "$problem"
+}
+
+try="Try 'portlog trace --help'"
+
+refuses "unknown option '--colour'" "$try; did you mean --color?" --colour
+refuses "unknown option '--port'" "$try; a filter has no dashes: port" --port 80
+refuses "unknown option '--prot'" "$try; did you mean 'port'? a filter has no dashes" trace --prot 80
+refuses "unknown option '-z'" "$try" -z
+refuses "option '--no' is cut too short" "$try; it may be --no-snapshot, --no-header" --no
+refuses "option '--count' needs a value: N" "$try" -c
+refuses "option '--json' takes no value" "$try" --json=yes
+refuses "--output takes table|wide|json, not 'jsn'" "$try; did you mean json?" -o jsn
+refuses "--hooks takes auto|fexit|tracepoint, not 'kprobe'" "$try" --hooks kprobe
+refuses "--count takes a number from 1, not '0'" "$try" -c 0
+refuses "--duration takes a time like 30s, 250ms or 5m, not '1y'" "$try" --duration 1y
+refuses "--ring takes a power of two, not '3M'" "$try; did you mean 4M?" --ring 3M
+refuses "--ring takes 256K to 1024M, not '4K'" "$try" --ring 4K
+refuses "'big' is not a size like 8M or 512K: --ring takes SIZE" "$try" --ring big
+refuses "--netns needs a name, an inode number or 'host'" "$try" -N ''
+refuses "unknown command 'traec'" "Try 'portlog --help'; did you mean 'trace'? a process name is 'comm traec'" traec
+refuses "unknown command 'nginx'" "Try 'portlog --help'; a process name is 'comm nginx'" nginx
+refuses "unknown command 'prot'" "Try 'portlog --help'; did you mean 'port'?" prot 80
+refuses "unknown command 'tcp'" "Try 'portlog --help'; did you mean 'proto tcp'?" tcp
+refuses "unknown command 'nginx'" "Try 'portlog --help'; a process name is 'comm nginx'" -j -c 3 nginx
+refuses "unknown command ''" "Try 'portlog --help'" ''
+refuses "unknown command 'everything'" "Try 'portlog --help'; a process name is 'comm everything'" help everything
+
+marks "65536 is no port: ports end at 65535" "port 65536" "     ^~~~~" port 65536
+marks "65536 is no port: ports end at 65535" ":65536" " ^~~~~" :65536
+marks "nothing follows 'or'" "port 80 and (failed or" "                    ^~" port 80 and '(failed or'
+marks "'nginx' is no keyword of a filter; a process name is 'comm nginx'" "nginx" "^~~~~" trace nginx
+marks "'EADDRINSUE' is not an error; did you mean 'errno EADDRINUSE'?" "errno EADDRINSUE" "      ^~~~~~~~~~" \
+	errno EADDRINSUE
+marks "two 'port' side by side, which nothing can be both of; join them with 'or'" "80 90" "   ^~" 80 -x 90
+marks "there is no field 'prot'; did you mean 'port'?" "pid,prot" "    ^~~~" -F pid,prot
+marks "a field is missing; portlog-fields(7) lists them" "pid," "    ^" -F pid,
+
+problem=
+for word in history record list why wait boot doctor plot top; do
+	run "$word"
+	check status_is 2
+	check has err "unknown command '$word'"
+done
+report "what does not exist yet is an unknown command" "$problem"
+
+problem=
+run "$(printf 'comm x \033[2J\r\n\302\233')"
+check status_is 2
+check is_plain err
+check has_lines err 3
+run "$(printf 'x\033[2J\n\377')"
+check status_is 2
+check is_plain err
+check has_lines err 2
+run "$(printf -- '--x\033[2J\n\377')"
+check is_plain err
+check has_lines err 2
+run -F "$(printf 'port,\033]0;x\a')"
+check is_plain err
+run port 80 and "$(head -c 60000 /dev/zero | tr '\0' '(')"
+check status_is 2
+check has_lines err 3
+run "$(head -c 100000 /dev/zero | tr '\0' 'x')"
+check status_is 2
+check has_lines err 2
+report "no word of the command line reaches the terminal raw or without end" "$problem"
+
+problem=
+run port 80 and "comm $(head -c 300 /dev/zero | tr '\0' 'x')" and prot 5
+check is_narrow err
+check has err "^~~~"
+report "of a long filter only the place is shown" "$problem"
+
+problem=
+run --help
+check status_is 0
+check is_empty err
+check line_is out 1 "Examples:"
+check has out "Usage: portlog [COMMAND] [OPTIONS] [FILTER]"
+check is_narrow out
+check lacks out '^  (history|record|list|why|run|wait|boot|doctor|plot|top|check|fleet) '
+cp "$dir/out" "$dir/help"
+run help
+check cmp -s "$dir/out" "$dir/help"
+run -h
+check cmp -s "$dir/out" "$dir/help"
+report "help goes to standard output, examples first, and names only what exists" "$problem"
+
+problem=
+run trace --help
+check status_is 0
+check is_empty err
+check line_is out 1 "Examples:"
+check is_narrow out
+for option in -o -j -F -H -t -u -4 -6 -N --time -q -v --args --hints --color -x -c --duration --no-snapshot --ephemeral \
+	--autobind --hooks --ring; do
+	check grep -qE -- "^ +(-., )?$option\\b" "$dir/out"
+done
+for word in port proto family addr action failed errno pid comm exe user uid unit container cgroup netns; do
+	check grep -qwF -- "$word" "$dir/out"
+done
+cp "$dir/out" "$dir/help"
+for words in "help trace" "-j --help" "port 80 -h"; do
+	# shellcheck disable=SC2086 # words
+	run $words
+	check cmp -s "$dir/out" "$dir/help"
+done
+report "the help of a command has its options and the filter language" "$problem"
+
+problem=
+run --version
+check status_is 0
+check is_empty err
+check grep -qE '^portlog [0-9]' "$dir/out"
+cp "$dir/out" "$dir/version"
+run -V
+check cmp -s "$dir/out" "$dir/version"
+report "the version comes alone" "$problem"
+
+problem=
+"$portlog" --help 2> "$dir/err" > /dev/full
+status=$?
+check status_is 3
+check has err "No space left on device"
+mkfifo "$dir/fifo"
+exec 4<> "$dir/fifo" 5> "$dir/fifo" 4<&-
+"$portlog" --help 2> "$dir/err" >&5
+status=$?
+exec 5>&-
+check status_is 0
+check is_empty err
+report "a full disk is an error, a reader that has gone is none" "$problem"
+
+# As an ordinary user, who may not trace.
+problem=
+as_nobody=()
+[ "$(id -u)" -ne 0 ] || as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all)
+if "${as_nobody[@]}" true 2> /dev/null && install -m 755 "$portlog" "$dir/portlog" &&
+	"${as_nobody[@]}" "$dir/portlog" --version > /dev/null 2>&1; then
+	timeout 20 "${as_nobody[@]}" "$dir/portlog" > "$dir/out" 2> "$dir/err" < /dev/null
+	status=$?
+	check status_is 3
+	check is_empty out
+	check grep -q '^portlog: ' "$dir/err"
+	check grep -qi 'root' "$dir/err"
+	check [ "$(wc -l < "$dir/err")" -le 2 ]
+	report "without root it says so in two lines at most" "$problem"
+else
+	n=$((n + 1))
+	echo "ok $n - without root it says so in two lines at most # SKIP cannot run it as an ordinary user"
+fi
+
+echo "1..$n"
+[ "$n_failed" = 0 ]
