@@ -31,7 +31,9 @@ bool filter_word_starts(const char *word);
 
 /*
  * What of a filter the kernel can judge, always weaker than or equal to the filter: a socket it lets pass may still not
- * match. Only port and netns may suppress everything; failed and pid suppress the ring record alone.
+ * match. Only port and netns may suppress everything; failed and pid suppress the ring record alone, and pid only those of
+ * a call or release (of a release: its owner's): a snapshot or handoff matches by any process that has the socket open.
+ * A netns name that cannot be resolved to an inode number must let everything pass.
  */
 struct filter_kernel {
 	bool ports_valid;             /* only these ports (asked or held) can match */
