@@ -34,6 +34,8 @@ struct holder_spec {
 	uint32_t uid;
 	uint32_t sock_uid;
 	uint32_t owners_count;
+	uint64_t cookie;
+	uint64_t inode;
 	const char *comm;
 	const char *exe;
 	const char *unit;

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Golden files: a scene in, exact output out. To add one, write a row in goldens[] and run with UPDATE=1, then read what
+ * it wrote. Prints TAP; a file that differs is shown from the first line that does. "golden paths" lists the fields.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/scenes_text.h"
+#include "util/cleanup.h"
+#include "util/fail.h"
+
+struct golden {
+	const char *file; /* below tests/golden */
+	scene *play;
+	const struct sink_ops *sink;
+	struct sink_options options; /* fd is ours; a talk_fd that is set stands for the same file */
+	const char *only[8];         /* -F */
+};
+
+#define OUTPUT_MAX (1u << 20)
+
+static const struct golden goldens[] = {
+	{ "actions.ndjson", scene_actions, &sink_ndjson, { 0 } },
+	{ "hints.ndjson", scene_failures, &sink_ndjson, { .field.hints = true } },
+	{ "holders.ndjson", scene_holders, &sink_ndjson, { 0 } },
+	{ "hostile.ndjson", scene_hostile, &sink_ndjson, { .field.hints = true } },
+	{ "hostile-args-full.ndjson",
+	  scene_hostile,
+	  &sink_ndjson,
+	  { .field.args = ARGS_FULL },
+	  { "args", "comm" } },
+	{ "long.ndjson", scene_long, &sink_ndjson, { 0 } },
+	{ "surroundings.ndjson", scene_surroundings, &sink_ndjson, { .field.args = ARGS_NONE } },
+	{ "picked.ndjson",
+	  scene_actions,
+	  &sink_ndjson,
+	  { 0 },
+	  { "holder.comm", "port", "ts", "netns", "action" } },
+	{ "actions.txt", scene_actions, &sink_text, { .talk_fd = 1 } },
+	{ "watch.txt", scene_watch, &sink_text, { .talk_fd = 1, .header = true } },
+	{ "watch-80.txt",
+	  scene_watch,
+	  &sink_text,
+	  { .talk_fd = 1, .header = true, .tty = true, .columns = 80, .current_first = true } },
+	{ "watch-wide.txt",
+	  scene_watch,
+	  &sink_text,
+	  { .talk_fd = 1, .header = true, .wide = true, .current_first = true, .time = TIME_STYLE_BOOT } },
+	{ "watch-picked.txt",
+	  scene_watch,
+	  &sink_text,
+	  { .talk_fd = 1, .header = true },
+	  { "action", "port", "comm", "errno" } },
+	{ "folds.txt", scene_folds, &sink_text, { .talk_fd = 1 } },
+	{ "explained.txt", scene_explained, &sink_text, { 0 } },
+	{ "hostile.txt",
+	  scene_hostile,
+	  &sink_text,
+	  { .tty = true, .columns = 100, .wide = true, .color = true, .current_first = true } },
+	{ "surroundings.txt", scene_surroundings, &sink_text, { .time = TIME_STYLE_DELTA } },
+};
+
+/* What the sink wrote, as text; NULL with a story. */
+static char *read_back(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	char *text = size < 0 || size > OUTPUT_MAX ? NULL : calloc(1, (size_t)size + 1);
+
+	if (text && pread(fd, text, (size_t)size, 0) == size)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static size_t pick(const struct golden *g, const struct field *only[8])
+{
+	size_t n = 0;
+
+	for (; n < 8 && g->only[n]; n++) {
+		only[n] = field_find(g->only[n], strlen(g->only[n]));
+		if (!only[n])
+			abort();
+	}
+	return n;
+}
+
+static int play(const struct golden *g, const struct sink_options *o)
+{
+	struct stage s = { .sink = g->sink };
+	uint64_t next = 0;
+	int r = s.sink->open(o, &s.state);
+
+	if (r < 0)
+		return r;
+	g->play(&s);
+	r = s.sink->tick(s.state, UINT64_MAX, &next);
+	if (!s.error)
+		s.error = r;
+	r = s.sink->flush(s.state);
+	if (!s.error)
+		s.error = r;
+	s.sink->close(s.state);
+	return s.error;
+}
+
+/* The scene as the sink shows it; NULL with a story. */
+static char *render(const struct golden *g)
+{
+	auto_close int fd = memfd_create("golden", MFD_CLOEXEC);
+	const struct field *only[8];
+	struct sink_options o = g->options;
+	int r;
+
+	if (fd < 0)
+		return NULL;
+	o.fd = fd;
+	o.talk_fd = o.talk_fd ? fd : 0;
+	o.n_only = pick(g, only);
+	o.only = o.n_only ? only : NULL;
+	r = play(g, &o);
+	views_free();
+	return r < 0 ? NULL : read_back(fd);
+}
+
+static char *read_file(const char *path)
+{
+	auto_fclose FILE *f = fopen(path, "re");
+	char *text = f ? calloc(1, OUTPUT_MAX + 1) : NULL;
+
+	if (text)
+		(void)!fread(text, 1, OUTPUT_MAX, f);
+	return text;
+}
+
+static bool write_file(const char *path, const char *text)
+{
+	auto_fclose FILE *f = fopen(path, "we");
+
+	return f && fputs(text, f) >= 0;
+}
+
+/* A line of either side, controls made visible. */
+static void show_line(const char *side, const char *line)
+{
+	printf("# %s ", side);
+	for (; *line && *line != '\n'; line++)
+		printf((unsigned char)*line < ' ' ? "\\x%02x" : "%c", (unsigned char)*line);
+	printf("\n");
+}
+
+static void show_difference(const char *want, const char *got)
+{
+	int line = 1;
+	size_t start = 0;
+
+	for (size_t i = 0; want[i] && want[i] == got[i]; i++) {
+		if (want[i] == '\n') {
+			start = i + 1;
+			line++;
+		}
+	}
+	printf("# line %d:\n", line);
+	show_line("-", want + start);
+	show_line("+", got + start);
+}
+
+static bool check(const struct golden *g)
+{
+	auto_free char *got = render(g), *want = NULL;
+	char path[256];
+
+	if (!got) {
+		printf("# %s: %s\n", g->file, fail_story());
+		return false;
+	}
+	snprintf(path, sizeof(path), PORTLOG_TESTS "/golden/%s", g->file);
+	if (getenv("UPDATE"))
+		return write_file(path, got);
+	want = read_file(path);
+	if (!want)
+		printf("# no %s: run with UPDATE=1 and read what it says\n", path);
+	else if (strcmp(want, got) != 0)
+		show_difference(want, got);
+	return want && !strcmp(want, got);
+}
+
+int main(int argc, char **argv)
+{
+	int failed = 0;
+
+	if (argc > 1 && !strcmp(argv[1], "paths")) {
+		for (size_t i = 0; i < n_fields; i++)
+			puts(fields[i].path);
+		return 0;
+	}
+	setenv("TZ", "UTC", 1);
+	tzset();
+	printf("1..%zu\n", ARRAY_SIZE(goldens));
+	for (size_t i = 0; i < ARRAY_SIZE(goldens); i++) {
+		bool ok = check(&goldens[i]);
+
+		printf("%s %zu - %s\n", ok ? "ok" : "not ok", i + 1, goldens[i].file);
+		failed += !ok;
+	}
+	return failed > 0;
+}
