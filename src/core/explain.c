@@ -39,13 +39,13 @@ static unsigned first_free_port(const struct explain_facts *facts)
 static void explain_no_holder(struct matter *m)
 {
 	clause_say(&m->reason, "nothing is on the port any more: it was let go right after the refusal");
-	clause_say(&m->hint, "try again");
+	clause_say(&m->hint, "the same call again, which should work now");
 }
 
 static void explain_exhausted(struct matter *m)
 {
 	clause_say(&m->reason, "port 0 was asked for and no port of ip_local_port_range is left");
-	clause_say(&m->hint, "close sockets (ss -s counts them), or more room:"
+	clause_say(&m->hint, "closing sockets (ss -s counts them), or more room:"
 			     " sudo sysctl -w net.ipv4.ip_local_port_range='1024 65535'");
 }
 
@@ -99,7 +99,7 @@ static void explain_not_local(struct matter *m)
 			   service_of(m->view->process));
 	else
 		clause_say(&m->hint,
-			   "ip -br addr shows the ones there are; at boot After=network-online.target, or ");
+			   "ip -br addr for those there are, at boot After=network-online.target, or ");
 	clause_say(&m->hint,
 		   "IP_FREEBIND (FreeBind=yes in a .socket), or sudo sysctl -w net.ipv%d.ip_nonlocal_bind=1",
 		   v6 ? 6 : 4);

@@ -42,8 +42,8 @@ struct item_key {
 	uint32_t proto;
 	uint32_t error;
 	uint32_t netns;
-	uint32_t pid; /* 0: any process of the unit */
-	uint32_t reason;
+	uint32_t pid;    /* 0: any process of the unit */
+	uint32_t reason; /* and the first holder's kind */
 	uint32_t holder_pid;
 	uint16_t port;
 	uint8_t family;
@@ -400,7 +400,7 @@ static struct item_key repeat_key(const struct view *v)
 	key.action = rec->action;
 	key.proto = rec->proto;
 	key.error = (uint32_t)rec->error;
-	key.reason = rec->reason;
+	key.reason = rec->reason | (v->n_holders ? (uint32_t)v->holders[0].kind << 8 : 0);
 	key.netns = rec->netns;
 	key.port = rec->port;
 	key.family = rec->addr.family;
