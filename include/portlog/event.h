@@ -9,6 +9,10 @@
 #ifndef PORTLOG_EVENT_H
 #define PORTLOG_EVENT_H
 
+#ifndef __VMLINUX_H__ /* there the kernel's own types are */
+#include <linux/types.h>
+#endif
+
 #define PL_COMM_LEN 16
 #define PL_IFACE_LEN 16
 #define PL_HOLDERS_MAX 8       /* owners of a port handed up with one failure */

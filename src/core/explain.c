@@ -110,9 +110,9 @@ static void explain_already_bound(struct matter *m)
 	const struct record *rec = m->rec;
 	char endpoint[ENDPOINT_LEN];
 
-	if (rec->has_asked_port && rec->port)
+	if (rec->bound_port)
 		clause_say(&m->reason, "the socket is bound already, to %s",
-			   endpoint_text(&rec->addr, rec->port, endpoint, sizeof(endpoint)));
+			   endpoint_text(&rec->bound_addr, rec->bound_port, endpoint, sizeof(endpoint)));
 	else
 		clause_say(&m->reason, "the socket is bound already");
 	clause_say(&m->hint, "bind a socket once; a second address or port needs a second socket");
@@ -220,7 +220,7 @@ static enum reason reason_invalid(const struct record *rec)
 
 	if (rec->action == ACTION_LISTEN)
 		return REASON_INVALID;
-	return rec->has_asked_port || known || busy ? REASON_ALREADY_BOUND : REASON_INVALID;
+	return rec->bound_port || rec->has_asked_port || known || busy ? REASON_ALREADY_BOUND : REASON_INVALID;
 }
 
 enum reason explain_reason(const struct record *rec, const struct holder *holders, size_t n,

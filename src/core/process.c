@@ -16,10 +16,10 @@ struct entry {
 };
 
 struct processes {
-	struct process idle;    /* list head: lru_next was used last, lru_prev is the one to forget */
+	struct process idle; /* list head: lru_next was used last, lru_prev is the one to forget */
 	struct process **table;
 	uint64_t mask;
-	uint64_t seed;          /* so that who knows the hash cannot make long chains on purpose */
+	uint64_t seed; /* so that who knows the hash cannot make long chains on purpose */
 	uint64_t refused;
 	size_t count;
 	size_t max;
@@ -72,7 +72,8 @@ static void table_insert(struct processes *ps, struct process *p)
 {
 	struct process **slot = table_slot(ps, p->key.pid, p->key.start_ns);
 
-	while (*slot && (!same_life(*slot, p->key.pid, p->key.start_ns) || (*slot)->key.exec_id > p->key.exec_id))
+	while (*slot &&
+	       (!same_life(*slot, p->key.pid, p->key.start_ns) || (*slot)->key.exec_id > p->key.exec_id))
 		slot = &(*slot)->hash_next;
 
 	p->hash_next = *slot;

@@ -18,7 +18,7 @@ struct process_key {
 
 /* Where a cgroup path says that a process belongs; any member may be NULL. */
 struct cgroup_info {
-	char *unit;              /* systemd unit, as in the path with \x2d undone */
+	char *unit; /* systemd unit, as in the path with \x2d undone */
 	char *container_id;
 	char *container_runtime; /* docker, containerd, crio, podman, lxc, nspawn ... */
 	char *container_name;    /* from the runtime's own files */
@@ -34,24 +34,25 @@ struct process {
 	uint32_t uid;
 	uint32_t gid;
 	char comm[16];
-	char *exe;          /* NULL: unknown */
-	bool exe_cut;       /* the path is longer */
-	char *args;         /* args_len bytes, each argument with its NUL; NULL: unknown (a kernel thread has none) */
+	char *exe;    /* NULL: unknown */
+	bool exe_cut; /* the path is longer */
+	char *args;   /* args_len bytes, each argument with its NUL; NULL: unknown, or a kernel thread */
 	size_t args_len;
-	bool args_cut;      /* argv is longer */
-	char *cgroup;       /* path in the v2 hierarchy, "/" first; NULL: unknown */
+	bool args_cut;            /* argv is longer */
+	char *cgroup;             /* path in the v2 hierarchy, "/" first; NULL: unknown */
 	struct cgroup_info where; /* filled by enrich/cgroup.c from cgroup */
 	bool enriched;
-	void *rendered[2];  /* room for renderers to keep what they made of it; freed with the process by free() */
-	unsigned refs;      /* the ledger's and others' holds */
+	void *rendered[2]; /* room for renderers to keep what they made of it; freed with the process by free() */
+	unsigned refs;     /* the ledger's and others' holds */
 	struct process *lru_prev, *lru_next;
 	struct process *hash_next;
 };
 
 struct processes;
 
-struct processes *processes_new(size_t max);                 /* NULL only when out of memory */
-struct processes *processes_free(struct processes *ps);      /* NULL is fine; always returns NULL */
+struct processes *processes_new(size_t max); /* NULL only when out of memory */
+/* With all entries, held or not. NULL is fine; always returns NULL. */
+struct processes *processes_free(struct processes *ps);
 
 /*
  * The entry of @key, made if it was not there; *ret_new says which. NULL when out of memory or when @max entries are
@@ -61,8 +62,8 @@ struct process *processes_get(struct processes *ps, const struct process_key *ke
 struct process *processes_find(struct processes *ps, const struct process_key *key); /* NULL: not seen */
 /* The newest exec of (pid, start_ns); NULL: not seen. */
 struct process *processes_find_pid(struct processes *ps, uint32_t pid, uint64_t start_ns);
-struct process *process_ref(struct process *p);              /* NULL is fine */
-void process_unref(struct process *p);                       /* NULL is fine */
+struct process *process_ref(struct process *p); /* NULL is fine */
+void process_unref(struct process *p);          /* NULL is fine */
 uint64_t processes_refused(const struct processes *ps);
 size_t processes_count(const struct processes *ps);
 

@@ -107,6 +107,8 @@ struct record {
 	uint64_t lingered_ns;   /* free: since the release */
 	struct address addr;    /* what the event is about */
 	struct address asked_addr; /* when it differs from addr; family 0: it does not */
+	struct address bound_addr; /* bind failed on a bound socket: what it has; family 0: it has nothing */
+	uint16_t bound_port;    /* the same */
 	uint16_t port;
 	uint16_t asked_port;    /* valid with has_asked_port */
 	uint8_t family;         /* of the socket: AF_INET, AF_INET6 */

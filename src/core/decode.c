@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Bytes from the ring to values. */
+#include "core/decode.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define TCP_STATE_TIME_WAIT 6
+#define TCP_STATE_CLOSE 7
+#define TCP_STATE_LISTEN 10
+
+static const uint8_t any_addr[16];
+
+/* What the kinds of the ring are called in a record. */
+static const enum action actions[PL_KIND_MAX] = {
+	[PL_BIND] = ACTION_BIND,	 [PL_LISTEN] = ACTION_LISTEN,
+	[PL_RELEASE] = ACTION_RELEASE,	 [PL_AUTOBIND] = ACTION_AUTOBIND,
+	[PL_SNAPSHOT] = ACTION_SNAPSHOT,
+};
+
+static bool is_event(uint16_t kind)
+{
+	return kind != PL_PROCESS && kind > 0 && kind < PL_KIND_MAX;
+}
+
+int decode(const void *data, size_t len, struct decoded *ret)
+{
+	struct {
+		uint16_t kind;
+		uint16_t size;
+	} head;
+
+	memset(ret, 0, sizeof(*ret));
+	if (len < sizeof(head))
+		return DECODE_BAD;
+	memcpy(&head, data, sizeof(head));
+	if (head.size != len)
+		return DECODE_BAD;
+	if (head.kind == PL_PROCESS && len == sizeof(struct pl_process)) {
+		ret->process = data;
+		return 0;
+	}
+	if (is_event(head.kind) && len == sizeof(struct pl_event)) {
+		ret->event = data;
+		return 0;
+	}
+	if ((head.kind == PL_BIND || head.kind == PL_LISTEN) && len == sizeof(struct pl_failure)) {
+		ret->failure = data;
+		ret->event = &ret->failure->event;
+		return ret->failure->count <= PL_HOLDERS_MAX ? 0 : DECODE_BAD;
+	}
+	return DECODE_BAD;
+}
+
+enum proto decode_proto(uint16_t ipproto, uint32_t flags)
+{
+	if (flags & PL_MPTCP)
+		return PROTO_MPTCP;
+	return ipproto == IPPROTO_UDP ? PROTO_UDP : PROTO_TCP;
+}
+
+/*
+ * V6ONLY is the user's option only on the wildcard: binding any other address that is not v4-mapped sets it in the
+ * kernel (__inet6_bind).
+ */
+uint32_t decode_options(uint32_t flags, uint8_t family, const uint8_t addr[16])
+{
+	static const struct {
+		uint32_t flag;
+		uint32_t option;
+	} map[] = {
+		{ PL_REUSEADDR, OPT_REUSEADDR }, { PL_REUSEPORT, OPT_REUSEPORT },
+		{ PL_FREEBIND, OPT_FREEBIND },	 { PL_TRANSPARENT, OPT_TRANSPARENT },
+		{ PL_NO_PORT, OPT_NO_PORT },
+	};
+	uint32_t options = 0;
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (flags & map[i].flag)
+			options |= map[i].option;
+	if (flags & PL_V6ONLY && family == AF_INET6 && !memcmp(addr, any_addr, 16))
+		options |= OPT_V6ONLY;
+	return options;
+}
+
+static void address_set(struct address *a, uint8_t family, const uint8_t bytes[16])
+{
+	a->family = family;
+	memset(a->bytes, 0, sizeof(a->bytes));
+	memcpy(a->bytes, bytes, family == AF_INET6 ? 16 : 4);
+}
+
+static bool address_equal(const struct address *a, const struct address *b)
+{
+	return a->family == b->family && !memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+}
+
+/* What the event is about: what was asked for when a bind failed, what the socket has otherwise. */
+static void decode_address(const struct pl_event *e, struct record *r)
+{
+	struct address asked;
+
+	address_set(&r->addr, (uint8_t)e->family, e->addr);
+	r->port = e->port;
+	if (!(e->flags & PL_ASKED) || e->kind != PL_BIND)
+		return;
+	address_set(&asked, (uint8_t)e->asked_family, e->asked_addr);
+	if (e->error) {
+		/* An already bound socket keeps what it has: that is the other half of the story. */
+		r->addr = asked;
+		r->port = e->asked_port;
+		if (e->port)
+			address_set(&r->bound_addr, (uint8_t)e->family, e->addr);
+		r->bound_port = e->port;
+		return;
+	}
+	if (!address_equal(&asked, &r->addr))
+		r->asked_addr = asked;
+	if (e->asked_port != e->port) {
+		r->has_asked_port = true;
+		r->asked_port = e->asked_port;
+	}
+}
+
+static void decode_release(const struct pl_event *e, struct record *r)
+{
+	r->since_ns = e->since_ns;
+	r->since_precision = SINCE_EXACT;
+	r->free = e->flags & PL_FREE_UNKNOWN ? FREE_UNKNOWN : e->flags & PL_FREE ? FREE_YES : FREE_NO;
+	r->tid = 0;
+	if (e->flags & PL_PROCESS_CTX && e->tid && e->tid != e->owner_pid) {
+		r->closed_by_pid = e->tid;
+		memcpy(r->closed_by_comm, e->asked_addr, sizeof(r->closed_by_comm));
+	}
+}
+
+void decode_event(const struct pl_event *e, struct record *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->action = actions[e->kind];
+	ret->proto = decode_proto(e->proto, e->flags);
+	ret->time_ns = e->time_ns;
+	ret->sk = e->sk;
+	ret->cookie = e->cookie;
+	ret->inode = e->inode;
+	ret->cgroup_id = e->cgroup_id;
+	ret->family = (uint8_t)e->family;
+	ret->state = e->state;
+	ret->via = e->via;
+	ret->has_socket = true;
+	ret->has_options = true;
+	ret->options = decode_options(e->flags, (uint8_t)e->family, e->addr);
+	ret->kernel = e->flags & PL_KERNEL;
+	ret->ephemeral = e->flags & PL_EPHEMERAL;
+	ret->explicit_port = e->flags & PL_EXPLICIT;
+	ret->hook_addr = e->flags & PL_HOOK_ADDR;
+	ret->sock_uid = e->sock_uid;
+	ret->netns = e->netns;
+	ret->ifindex = e->ifindex;
+	ret->error = e->error;
+	ret->has_process = e->pid != 0;
+	ret->pid = e->pid;
+	ret->tid = e->tid;
+	ret->ppid = e->ppid;
+	ret->uid = e->uid;
+	ret->gid = e->gid;
+	ret->start_ns = e->start_ns;
+	ret->exec_id = e->exec_id;
+	memcpy(ret->comm, e->comm, sizeof(ret->comm));
+	memcpy(ret->iface, e->iface, sizeof(ret->iface));
+	if (e->kind == PL_LISTEN) {
+		ret->has_backlog = !e->error;
+		ret->backlog = e->backlog;
+	}
+	decode_address(e, ret);
+	if (e->kind == PL_RELEASE)
+		decode_release(e, ret);
+}
+
+/* By what the socket is; what only others know (inherited, in-flight, accepted) is found later. */
+static enum holder_kind holder_kind(const struct pl_holder *h, enum proto proto)
+{
+	if (h->state == TCP_STATE_TIME_WAIT)
+		return HOLDER_TIME_WAIT;
+	if (h->flags & PL_KERNEL)
+		return HOLDER_KERNEL;
+	if (proto == PROTO_UDP)
+		return h->flags & PL_EXPLICIT || h->state == TCP_STATE_CLOSE ? HOLDER_LISTENER : HOLDER_CLIENT;
+	if (h->state == TCP_STATE_LISTEN)
+		return HOLDER_LISTENER;
+	if (h->state == TCP_STATE_CLOSE)
+		return h->flags & PL_LISTENED ? HOLDER_SHUTDOWN : HOLDER_BOUND;
+	if (!(h->flags & PL_TRACKED) && h->flags & PL_LAST)
+		return HOLDER_ACCEPTED;
+	return HOLDER_CLIENT;
+}
+
+void decode_holder(const struct pl_holder *h, enum proto proto, struct holder *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->proto = h->flags & PL_MPTCP ? PROTO_MPTCP : proto == PROTO_MPTCP ? PROTO_TCP : proto;
+	ret->kind = holder_kind(h, ret->proto);
+	ret->sk = h->sk;
+	ret->cookie = h->cookie;
+	ret->inode = h->inode;
+	ret->family = (uint8_t)h->family;
+	ret->state = h->state;
+	ret->port = h->port;
+	ret->ifindex = h->ifindex;
+	ret->sock_uid = h->sock_uid;
+	ret->options = decode_options(h->flags, (uint8_t)h->family, h->addr);
+	ret->tripped = h->flags & PL_TRIPPED;
+	address_set(&ret->addr, (uint8_t)h->family, h->addr);
+	if (!(h->flags & (PL_TRACKED | PL_LAST)))
+		return;
+	ret->pid = h->pid;
+	ret->uid = h->uid;
+	ret->start_ns = h->start_ns;
+	ret->since_ns = h->since_ns;
+	ret->since_precision = SINCE_EXACT;
+	ret->last_owner = !(h->flags & PL_TRACKED);
+	memcpy(ret->comm, h->comm, sizeof(ret->comm));
+}
+
+void decode_key(const struct pl_event *e, struct process_key *ret)
+{
+	ret->pid = e->pid;
+	ret->start_ns = e->start_ns;
+	ret->exec_id = e->exec_id;
+}
+
+/* "bash\0bin\0usr\0" to "/usr/bin/bash". NULL with *ret_error 0: the components make no sense. */
+static char *path_join(const char *parts, size_t len, int *ret_error)
+{
+	char *path, *at;
+
+	*ret_error = 0;
+	if (len == 0 || parts[len - 1] != '\0')
+		return NULL;
+	path = malloc(len + 1);
+	if (!path) {
+		*ret_error = -ENOMEM;
+		return NULL;
+	}
+	at = path;
+	for (size_t end = len - 1; end > 0;) {
+		size_t begin = end;
+
+		while (begin > 0 && parts[begin - 1] != '\0')
+			begin--;
+		*at++ = '/';
+		memcpy(at, parts + begin, end - begin);
+		at += end - begin;
+		end = begin ? begin - 1 : 0;
+	}
+	*at = '\0';
+	return path;
+}
+
+static int text_take(char **where, const char *parts, size_t len, size_t max)
+{
+	int error = 0;
+
+	if (*where || len > max)
+		return 0;
+	*where = path_join(parts, len, &error);
+	return error;
+}
+
+static int args_take(const struct pl_process *p, struct process *ret)
+{
+	if (ret->args || !p->args_len || p->args_len > sizeof(p->args))
+		return 0;
+	ret->args = malloc(p->args_len);
+	if (!ret->args)
+		return -ENOMEM;
+	memcpy(ret->args, p->args, p->args_len);
+	ret->args_len = p->args_len;
+	ret->args_cut = p->args_full > p->args_len;
+	return 0;
+}
+
+int decode_process(const struct pl_process *p, struct process *ret)
+{
+	int r;
+
+	ret->cgroup_id = p->cgroup_id;
+	ret->ppid = p->ppid;
+	ret->uid = p->uid;
+	ret->gid = p->gid;
+	memcpy(ret->comm, p->comm, sizeof(ret->comm));
+	r = args_take(p, ret);
+	if (!r)
+		r = text_take(&ret->exe, p->exe, p->exe_len, sizeof(p->exe));
+	if (!r)
+		r = text_take(&ret->cgroup, p->cgroup, p->cgroup_len, sizeof(p->cgroup));
+	ret->exe_cut = p->exe_cut;
+	/* The root cgroup has no components. */
+	if (!r && !ret->cgroup && !p->cgroup_len && p->cgroup_id) {
+		ret->cgroup = strdup("/");
+		r = ret->cgroup ? 0 : -ENOMEM;
+	}
+	return r;
+}

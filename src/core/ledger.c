@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The ledger. */
+#include "core/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PAST_MAX 4096
+#define PAST_BUCKETS 4096
+
+struct port_key {
+	uint32_t netns;
+	uint16_t port;
+	bool udp;
+};
+
+struct past {
+	struct port_key key;
+	bool used;
+	struct past_owner owner;
+	uint32_t next; /* in its bucket; index + 1, 0: none */
+};
+
+struct ledger {
+	struct entry **by_sk; /* keys without sk are there by cookie */
+	struct entry **by_port;
+	struct entry **by_pid;
+	struct entry *first, *last;
+	size_t mask;
+	size_t count;
+	size_t max;
+	uint64_t refused;
+	struct past *past; /* ring: the oldest is overwritten */
+	uint32_t past_heads[PAST_BUCKETS];
+	uint32_t past_at;
+};
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 33;
+	x *= 0xff51afd7ed558ccdull;
+	x ^= x >> 29;
+	return x;
+}
+
+static struct port_key port_key(uint32_t netns, enum proto proto, uint16_t port)
+{
+	struct port_key key = { .netns = netns, .port = port, .udp = proto == PROTO_UDP };
+
+	return key;
+}
+
+static bool port_equal(const struct port_key *a, const struct port_key *b)
+{
+	return a->netns == b->netns && a->port == b->port && a->udp == b->udp;
+}
+
+static uint64_t port_hash(const struct port_key *key)
+{
+	return mix((uint64_t)key->netns << 32 | (uint64_t)key->port << 1 | key->udp);
+}
+
+static struct port_key entry_port(const struct entry *e)
+{
+	return port_key(e->told.netns, e->told.proto, e->told.port);
+}
+
+static uint64_t sk_hash(uint64_t sk, uint64_t cookie)
+{
+	return mix(sk ? sk : cookie);
+}
+
+struct ledger *ledger_new(size_t max)
+{
+	struct ledger *led = calloc(1, sizeof(*led));
+	size_t buckets = 256;
+
+	if (!led)
+		return NULL;
+	while (buckets < max / 2 && buckets < 65536)
+		buckets *= 2;
+	led->mask = buckets - 1;
+	led->max = max;
+	led->by_sk = calloc(buckets, sizeof(struct entry *));
+	led->by_port = calloc(buckets, sizeof(struct entry *));
+	led->by_pid = calloc(buckets, sizeof(struct entry *));
+	led->past = calloc(PAST_MAX, sizeof(*led->past));
+	if (!led->by_sk || !led->by_port || !led->by_pid || !led->past)
+		return ledger_free(led);
+	return led;
+}
+
+static void entry_free(struct entry *e)
+{
+	process_unref(e->process);
+	free(e->owners);
+	free(e);
+}
+
+struct ledger *ledger_free(struct ledger *led)
+{
+	struct entry *e, *next;
+
+	if (!led)
+		return NULL;
+	for (e = led->first; e; e = next) {
+		next = e->all_next;
+		entry_free(e);
+	}
+	for (size_t i = 0; led->past && i < PAST_MAX; i++)
+		process_unref(led->past[i].owner.process);
+	free(led->by_sk);
+	free(led->by_port);
+	free(led->by_pid);
+	free(led->past);
+	free(led);
+	return NULL;
+}
+
+struct entry *ledger_find(struct ledger *led, uint64_t sk)
+{
+	struct entry *e = led->by_sk[sk_hash(sk, 0) & led->mask];
+
+	while (e && e->sk != sk)
+		e = e->by_sk_next;
+	return e;
+}
+
+struct entry *ledger_find_cookie(struct ledger *led, uint64_t cookie)
+{
+	struct entry *e = led->by_sk[sk_hash(0, cookie) & led->mask];
+
+	while (e && (e->sk || e->cookie != cookie))
+		e = e->by_sk_next;
+	return e;
+}
+
+static struct entry **port_bucket(struct ledger *led, const struct port_key *key)
+{
+	return &led->by_port[port_hash(key) & led->mask];
+}
+
+static void port_link(struct ledger *led, struct entry *e)
+{
+	struct port_key key = entry_port(e);
+	struct entry **bucket = port_bucket(led, &key);
+
+	e->by_port_next = *bucket;
+	*bucket = e;
+}
+
+static void port_unlink(struct ledger *led, struct entry *e)
+{
+	struct port_key key = entry_port(e);
+	struct entry **at = port_bucket(led, &key);
+
+	while (*at && *at != e)
+		at = &(*at)->by_port_next;
+	if (*at)
+		*at = e->by_port_next;
+}
+
+static struct entry **pid_bucket(struct ledger *led, uint32_t pid)
+{
+	return &led->by_pid[mix(pid) & led->mask];
+}
+
+static void pid_unlink(struct ledger *led, struct entry *e)
+{
+	struct entry **at = pid_bucket(led, e->key.pid);
+
+	while (*at && *at != e)
+		at = &(*at)->by_pid_next;
+	if (*at)
+		*at = e->by_pid_next;
+}
+
+static void all_link(struct ledger *led, struct entry *e)
+{
+	e->all_prev = led->last;
+	if (led->last)
+		led->last->all_next = e;
+	else
+		led->first = e;
+	led->last = e;
+	led->count++;
+}
+
+static void all_unlink(struct ledger *led, struct entry *e)
+{
+	if (e->all_prev)
+		e->all_prev->all_next = e->all_next;
+	else
+		led->first = e->all_next;
+	if (e->all_next)
+		e->all_next->all_prev = e->all_prev;
+	else
+		led->last = e->all_prev;
+	led->count--;
+}
+
+static void entry_unlink(struct ledger *led, struct entry *e)
+{
+	struct entry **at = &led->by_sk[sk_hash(e->sk, e->cookie) & led->mask];
+
+	while (*at && *at != e)
+		at = &(*at)->by_sk_next;
+	if (*at)
+		*at = e->by_sk_next;
+	port_unlink(led, e);
+	pid_unlink(led, e);
+	all_unlink(led, e);
+}
+
+/* What a later record of the same socket changes: a listen after a bind knows the port of a bind to port 0, and more. */
+static void entry_update(struct ledger *led, struct entry *e, const struct record *rec)
+{
+	uint64_t since_ns = e->told.since_ns;
+
+	port_unlink(led, e);
+	e->told.addr = rec->addr;
+	e->told.port = rec->port;
+	e->told.state = rec->state;
+	e->told.options = rec->options;
+	e->told.since_ns = since_ns;
+	if (rec->cookie)
+		e->told.cookie = e->cookie = rec->cookie;
+	if (rec->inode)
+		e->told.inode = e->inode = rec->inode;
+	port_link(led, e);
+	if (rec->action == ACTION_LISTEN)
+		e->listened = true;
+}
+
+static struct entry *entry_new(struct ledger *led, const struct record *rec, struct process *process)
+{
+	struct entry *e, **bucket;
+
+	if (led->count >= led->max) {
+		led->refused++;
+		return NULL;
+	}
+	e = calloc(1, sizeof(*e));
+	if (!e) {
+		led->refused++;
+		return NULL;
+	}
+	e->sk = rec->sk;
+	e->since_ns = rec->since_ns ? rec->since_ns : rec->time_ns;
+	e->cookie = rec->cookie;
+	e->inode = rec->inode;
+	e->process = process_ref(process);
+	e->key.pid = rec->pid;
+	e->key.start_ns = rec->start_ns;
+	e->key.exec_id = rec->exec_id;
+	e->told = *rec;
+	e->told.since_ns = e->since_ns;
+	e->owners_count = rec->pid ? 1 : 0;
+	e->listened = rec->action == ACTION_LISTEN || rec->state == 10;
+	bucket = &led->by_sk[sk_hash(e->sk, e->cookie) & led->mask];
+	e->by_sk_next = *bucket;
+	*bucket = e;
+	port_link(led, e);
+	bucket = pid_bucket(led, e->key.pid);
+	e->by_pid_next = *bucket;
+	*bucket = e;
+	all_link(led, e);
+	return e;
+}
+
+struct entry *ledger_hold(struct ledger *led, const struct record *rec, struct process *process, bool *ret_stale)
+{
+	struct entry *e = rec->sk ? ledger_find(led, rec->sk) : ledger_find_cookie(led, rec->cookie);
+	uint64_t since_ns = rec->since_ns ? rec->since_ns : rec->time_ns;
+
+	*ret_stale = false;
+	if (e && rec->action == ACTION_BIND && since_ns > e->since_ns) {
+		*ret_stale = true;
+		ledger_release(led, e, since_ns);
+		e = NULL;
+	}
+	if (!e)
+		return entry_new(led, rec, process);
+	entry_update(led, e, rec);
+	return e;
+}
+
+static uint32_t *past_head(struct ledger *led, const struct port_key *key)
+{
+	return &led->past_heads[port_hash(key) % PAST_BUCKETS];
+}
+
+static void past_unlink(struct ledger *led, uint32_t index)
+{
+	uint32_t *at = past_head(led, &led->past[index].key);
+
+	while (*at && *at != index + 1)
+		at = &led->past[*at - 1].next;
+	if (*at)
+		*at = led->past[index].next;
+}
+
+static struct past *past_find(struct ledger *led, const struct port_key *key)
+{
+	for (uint32_t at = *past_head(led, key); at; at = led->past[at - 1].next)
+		if (port_equal(&led->past[at - 1].key, key))
+			return &led->past[at - 1];
+	return NULL;
+}
+
+static struct past *past_new(struct ledger *led, const struct port_key *key)
+{
+	uint32_t index = led->past_at++ % PAST_MAX;
+	struct past *p = &led->past[index];
+	uint32_t *head;
+
+	if (p->used)
+		past_unlink(led, index);
+	process_unref(p->owner.process);
+	memset(p, 0, sizeof(*p));
+	p->used = true;
+	p->key = *key;
+	head = past_head(led, key);
+	p->next = *head;
+	*head = index + 1;
+	return p;
+}
+
+static void past_remember(struct ledger *led, const struct entry *e, uint64_t now_ns)
+{
+	struct port_key key = entry_port(e);
+	struct past *p = past_find(led, &key);
+
+	if (!e->key.pid)
+		return;
+	if (!p)
+		p = past_new(led, &key);
+	process_ref(e->process);
+	process_unref(p->owner.process);
+	p->owner.process = e->process;
+	p->owner.gone_ns = now_ns;
+	p->owner.since_ns = e->since_ns;
+	p->owner.id = e->id;
+	p->owner.pid = e->key.pid;
+	p->owner.uid = e->told.uid;
+	p->owner.start_ns = e->key.start_ns;
+	memcpy(p->owner.comm, e->told.comm, sizeof(p->owner.comm));
+}
+
+void ledger_release(struct ledger *led, struct entry *e, uint64_t now_ns)
+{
+	past_remember(led, e, now_ns);
+	entry_unlink(led, e);
+	entry_free(e);
+}
+
+bool entry_owner_add(struct entry *e, const struct owner *owner)
+{
+	struct owner *more;
+
+	if (owner->pid == e->key.pid && !e->handed)
+		return false;
+	for (uint32_t i = 0; i < e->n_owners; i++)
+		if (e->owners[i].pid == owner->pid)
+			return false;
+	e->owners_count++;
+	if (e->n_owners >= LEDGER_OWNERS_MAX - 1)
+		return false;
+	more = realloc(e->owners, (e->n_owners + 1) * sizeof(*more));
+	if (!more)
+		return false;
+	e->owners = more;
+	e->owners[e->n_owners++] = *owner;
+	return true;
+}
+
+struct entry *ledger_on_port(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port, struct entry *after)
+{
+	struct port_key key = port_key(netns, proto, port);
+	struct entry *e = after ? after->by_port_next : *port_bucket(led, &key);
+
+	for (; e; e = e->by_port_next) {
+		struct port_key own = entry_port(e);
+
+		if (port_equal(&own, &key))
+			break;
+	}
+	return e;
+}
+
+struct entry *ledger_of_pid(struct ledger *led, uint32_t pid, struct entry *after)
+{
+	struct entry *e = after ? after->by_pid_next : *pid_bucket(led, pid);
+
+	while (e && e->key.pid != pid)
+		e = e->by_pid_next;
+	return e;
+}
+
+struct entry *ledger_next(struct ledger *led, struct entry *after)
+{
+	return after ? after->all_next : led->first;
+}
+
+const struct past_owner *ledger_past(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port)
+{
+	struct port_key key = port_key(netns, proto, port);
+	struct past *p = past_find(led, &key);
+
+	return p ? &p->owner : NULL;
+}
+
+size_t ledger_count(const struct ledger *led)
+{
+	return led->count;
+}
+
+uint64_t ledger_refused(const struct ledger *led)
+{
+	return led->refused;
+}
