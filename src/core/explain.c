@@ -105,17 +105,13 @@ static void explain_not_local(struct matter *m)
 		   v6 ? 6 : 4);
 }
 
+/* The record is about what was asked for; what the socket has is the other port of it. */
 static void explain_already_bound(struct matter *m)
 {
-	const struct record *rec = m->rec;
-	char endpoint[ENDPOINT_LEN];
-
-	if (rec->bound_port)
-		clause_say(&m->reason, "the socket is bound already, to %s",
-			   endpoint_text(&rec->bound_addr, rec->bound_port, endpoint, sizeof(endpoint)));
-	else
-		clause_say(&m->reason, "the socket is bound already");
-	clause_say(&m->hint, "bind a socket once; a second address or port needs a second socket");
+	clause_say(&m->reason, "the socket is bound already");
+	if (m->rec->has_asked_port && m->rec->asked_port)
+		clause_say(&m->reason, ", to port %u", m->rec->asked_port);
+	clause_say(&m->hint, "binding a socket only once; a second address or port needs a second socket");
 }
 
 static bool is_link_local(const struct address *a)
@@ -212,15 +208,14 @@ static enum reason reason_denied(const struct record *rec, const struct explain_
 	return rec->port && rec->port < first_free_port(facts) ? REASON_LOW_PORT : REASON_LSM;
 }
 
-/* A socket that has a port differs from what was asked, was told before, or is connected. */
+/* A socket that has a port had it asked for by number, has another one than was asked for now, or is connected. */
 static enum reason reason_invalid(const struct record *rec)
 {
-	bool known = rec->socket_id && rec->socket_id < rec->seq;
 	bool busy = rec->state && rec->state != TCP_CLOSE;
 
 	if (rec->action == ACTION_LISTEN)
 		return REASON_INVALID;
-	return rec->bound_port || rec->has_asked_port || known || busy ? REASON_ALREADY_BOUND : REASON_INVALID;
+	return rec->has_asked_port || rec->explicit_port || busy ? REASON_ALREADY_BOUND : REASON_INVALID;
 }
 
 enum reason explain_reason(const struct record *rec, const struct holder *holders, size_t n,

@@ -135,7 +135,7 @@ static void show_errors(struct stage *s)
 				      .reason = REASON_NOT_LOCAL));
 	show_explained(s, bind_failed(.error = EADDRNOTAVAIL, .addr = "2001:db8::7", .port = 443,
 				      .reason = REASON_NOT_LOCAL, .unit = "app.service"));
-	show_explained(s, bind_failed(.error = EINVAL, .port = 8081, .asked_port = 9090,
+	show_explained(s, bind_failed(.error = EINVAL, .port = 9090, .asked_port = 8081,
 				      .reason = REASON_ALREADY_BOUND));
 	show_explained(s, bind_failed(.error = EINVAL, .port = 8082, .reason = REASON_INVALID));
 	show_explained(s, bind_failed(.error = EAFNOSUPPORT, .reason = REASON_FAMILY));

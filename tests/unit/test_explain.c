@@ -339,7 +339,7 @@ static const struct {
 	{ "a cgroup program", { .action = ACTION_BIND, .error = EPERM, .port = 8080, .hook_addr = true }, 0, -1, REASON_CGROUP },
 	{ "no such address", { .action = ACTION_BIND, .error = EADDRNOTAVAIL, .port = 80 }, 0, -1, REASON_NOT_LOCAL },
 	{ "another port already", { .action = ACTION_BIND, .error = EINVAL, .port = 80, .has_asked_port = true, .asked_port = 81 }, 0, -1, REASON_ALREADY_BOUND },
-	{ "told before", { .action = ACTION_BIND, .error = EINVAL, .port = 80, .socket_id = 3, .seq = 9 }, 0, -1, REASON_ALREADY_BOUND },
+	{ "the same port already", { .action = ACTION_BIND, .error = EINVAL, .port = 80, .explicit_port = true }, 0, -1, REASON_ALREADY_BOUND },
 	{ "connected", { .action = ACTION_BIND, .error = EINVAL, .port = 80, .state = TCP_ESTABLISHED }, 0, -1, REASON_ALREADY_BOUND },
 	{ "a bad address", { .action = ACTION_BIND, .error = EINVAL, .port = 80, .socket_id = 9, .seq = 9, .state = TCP_CLOSE }, 0, -1, REASON_INVALID },
 	{ "listen on a connected one", { .action = ACTION_LISTEN, .error = EINVAL, .port = 80, .socket_id = 3, .seq = 9 }, 0, -1, REASON_INVALID },
@@ -717,7 +717,7 @@ static void a_second_bind_is_told_where_the_first_one_is(void **state)
 	e = explained(bind_failed(.error = EINVAL, .reason = REASON_ALREADY_BOUND, .port = 18093,
 				  .asked_port = 18094));
 	assert_string_equal(e.code, "already-bound");
-	assert_string_equal(e.reason, "the socket is bound already, to 0.0.0.0:18093");
+	assert_string_equal(e.reason, "the socket is bound already, to port 18093");
 }
 
 static void the_other_codes(void **state)
