@@ -121,25 +121,28 @@ static void show_kinds(struct stage *s)
 						  .modifiers = HOLDER_REUSEPORT_UID } }));
 }
 
+/* In another second than the kinds, or they would be a flood. */
+#define refusal(...) bind_failed(.at_ms = 5000, __VA_ARGS__)
+
 static void show_errors(struct stage *s)
 {
-	show_explained(s, bind_failed(.error = EADDRINUSE, .port = 5432, .reason = REASON_NO_HOLDER));
-	show_explained(s, bind_failed(.error = EADDRINUSE, .port_zero = true,
-				      .reason = REASON_EPHEMERAL_EXHAUSTED));
-	show_explained(s, bind_failed(.error = EACCES, .port = 80, .uid = 1000, .user_name = "alice",
-				      .reason = REASON_LOW_PORT));
-	show_explained(s, bind_failed(.error = EACCES, .port = 8080, .reason = REASON_LSM));
-	show_explained(s, bind_failed(.error = EPERM, .port = 8080, .reason = REASON_CGROUP,
-				      .unit = "app.service"));
-	show_explained(s, bind_failed(.error = EADDRNOTAVAIL, .addr = "192.0.2.7", .port = 443,
-				      .reason = REASON_NOT_LOCAL));
-	show_explained(s, bind_failed(.error = EADDRNOTAVAIL, .addr = "2001:db8::7", .port = 443,
-				      .reason = REASON_NOT_LOCAL, .unit = "app.service"));
-	show_explained(s, bind_failed(.error = EINVAL, .port = 9090, .asked_port = 8081,
-				      .reason = REASON_ALREADY_BOUND));
-	show_explained(s, bind_failed(.error = EINVAL, .port = 8082, .reason = REASON_INVALID));
-	show_explained(s, bind_failed(.error = EAFNOSUPPORT, .reason = REASON_FAMILY));
-	show_explained(s, bind_failed(.error = ENETDOWN));
+	show_explained(s, refusal(.error = EADDRINUSE, .port = 5432, .reason = REASON_NO_HOLDER));
+	show_explained(s,
+		       refusal(.error = EADDRINUSE, .port_zero = true, .reason = REASON_EPHEMERAL_EXHAUSTED));
+	show_explained(s, refusal(.error = EACCES, .port = 80, .uid = 1000, .user_name = "alice",
+				  .reason = REASON_LOW_PORT));
+	show_explained(s, refusal(.error = EACCES, .port = 8080, .reason = REASON_LSM));
+	show_explained(s,
+		       refusal(.error = EPERM, .port = 8080, .reason = REASON_CGROUP, .unit = "app.service"));
+	show_explained(s, refusal(.error = EADDRNOTAVAIL, .addr = "192.0.2.7", .port = 443,
+				  .reason = REASON_NOT_LOCAL));
+	show_explained(s, refusal(.error = EADDRNOTAVAIL, .addr = "2001:db8::7", .port = 443,
+				  .reason = REASON_NOT_LOCAL, .unit = "app.service"));
+	show_explained(s, refusal(.error = EINVAL, .port = 9090, .asked_port = 8081,
+				  .reason = REASON_ALREADY_BOUND));
+	show_explained(s, refusal(.error = EINVAL, .port = 8082, .reason = REASON_INVALID));
+	show_explained(s, refusal(.error = EAFNOSUPPORT, .reason = REASON_FAMILY));
+	show_explained(s, refusal(.error = ENETDOWN));
 }
 
 void scene_explained(struct stage *s)

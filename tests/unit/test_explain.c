@@ -714,8 +714,8 @@ static void a_second_bind_is_told_where_the_first_one_is(void **state)
 	struct explanation e;
 
 	(void)state;
-	e = explained(bind_failed(.error = EINVAL, .reason = REASON_ALREADY_BOUND, .port = 18093,
-				  .asked_port = 18094));
+	e = explained(bind_failed(.error = EINVAL, .reason = REASON_ALREADY_BOUND, .port = 18094,
+				  .asked_port = 18093));
 	assert_string_equal(e.code, "already-bound");
 	assert_string_equal(e.reason, "the socket is bound already, to port 18093");
 }
