@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Lines for people. Data goes to the sink's descriptor, talk (what is watched, what it cannot see, the totals) to
- * another. What is drawn how is in text_cells.c and text_layout.c, what is held back and folded in text_hold.c.
+ * another. text_cells.c and text_note.c say what is drawn, text_layout.c how, text_hold.c what waits or is folded.
  */
 #include "sink/text.h"
 

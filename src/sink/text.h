@@ -2,7 +2,7 @@
 /*
  * The parts of the text sink, private to src/sink/text*.c:
  *
- *	view -> row (text_cells.c) -> held back or not (text_hold.c) -> line (text_layout.c)
+ *	view -> row (text_cells.c, text_note.c) -> held back or not (text_hold.c) -> line (text_layout.c)
  *
  * A row is finished text: a view is borrowed for one call, but what is held back is told later.
  */
@@ -59,8 +59,10 @@ void row_render(struct row *row, const struct view *v, const struct sink_options
 void row_done(struct row *row);
 const char *row_cell(const struct row *row, enum cell cell, size_t *ret_len);
 
-/* "08:14:08", "Tue 03:12:07" or "2026-11-20 03:12:07": what tells it apart from @now_ns (wall clock). */
-void text_clock(struct buf *b, int64_t wall_ns, bool utc, bool weekday);
+void text_put_process(struct buf *b, const char comm[16], uint32_t pid); /* "nginx[53]" */
+void text_put_others(struct buf *b, size_t n);                           /* " +2" for three */
+void text_put_note(struct buf *b, const struct view *v, const struct sink_options *o);
+void text_put_more(struct buf *b, const struct view *v, const struct sink_options *o);
 
 /* ---- lines ---- */
 
