@@ -529,6 +529,17 @@ static char *cannot_run(struct actor *a)
 	return why;
 }
 
+/* That a machine refuses one set of hooks is no fault; that it takes none is worth knowing. */
+static int skip_all(const struct actor *a, const char *reason)
+{
+	auto_free char *text = NULL;
+	bool is_choice = !strcmp(a->options.hooks, "fexit");
+
+	if (asprintf(&text, "%s: %s", is_choice ? "no fexit hooks here" : "needs BPF", reason) < 0)
+		return 1;
+	return tap_skip_all(text);
+}
+
 static int usage(void)
 {
 	fputs("usage: actor [--portlog PATH] [--hooks auto|tracepoint|fexit] [--only PART-OF-NAME] [--list] [--dry]\n"
@@ -621,8 +632,8 @@ int main(int argc, char **argv)
 			return tap_skip_all(why);
 		if (!a.options.dry)
 			reason = cannot_run(&a);
-		if (reason && asprintf(&reason, "needs BPF: %s", reason) > 0)
-			return tap_skip_all(reason);
+		if (reason)
+			return skip_all(&a, reason);
 	}
 	consider_all(&a);
 	if (a.options.list)

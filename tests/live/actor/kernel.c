@@ -119,13 +119,13 @@ static void vxlan(void)
 	need(!remove_vxlan(), "remove a vxlan device");
 }
 
+/* clang-format off */
 const struct situation kernel_situations[] = {
-	{ "a socket of the kernel (vxlan), and a clash with it",
-	  no_vxlan,
-	  vxlan,
+	{ "a socket of the kernel (vxlan), and a clash with it", no_vxlan, vxlan,
 	  { "bind udp 0.0.0.0:6201 socket.kernel=true",
 	    "bind!EADDRINUSE udp 0.0.0.0:6201 code=kernel kind=kernel hport=6201",
 	    "fexit: release udp 0.0.0.0:6201" },
 	  .forgotten_port = VXLAN_PORT },
 };
+/* clang-format on */
 TABLE_SIZE(kernel);

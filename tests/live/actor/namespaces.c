@@ -38,21 +38,19 @@ static void moved(void)
 	close(fd);
 }
 
+/* clang-format off */
 const struct situation namespaces_situations[] = {
-	{ "another namespace, filtered out",
-	  NULL,
-	  both,
-	  { "bind tcp 127.0.0.1:6301", "listen tcp 127.0.0.1:6301",
+	{ "another namespace, filtered out", NULL, both,
+	  { "bind tcp 127.0.0.1:6301",
+	    "listen tcp 127.0.0.1:6301",
 	    "release tcp 127.0.0.1:6301 free=true" } },
-	{ "a process that has left its socket's namespace",
-	  NULL,
-	  moved,
-	  { "bind tcp 127.0.0.1:6302", "listen tcp 127.0.0.1:6302",
+	{ "a process that has left its socket's namespace", NULL, moved,
+	  { "bind tcp 127.0.0.1:6302",
+	    "listen tcp 127.0.0.1:6302",
 	    "release tcp 127.0.0.1:6302 free=true" } },
-	{ "no filter: each namespace's ports are its own",
-	  NULL,
-	  both,
-	  { "bind tcp 127.0.0.1:6301 #ours", "listen tcp 127.0.0.1:6301 #ours",
+	{ "no filter: each namespace's ports are its own", NULL, both,
+	  { "bind tcp 127.0.0.1:6301 #ours",
+	    "listen tcp 127.0.0.1:6301 #ours",
 	    "bind tcp 127.0.0.1:6301 #other netns=@other pid=@child",
 	    "listen tcp 127.0.0.1:6301 #other netns=@other pid=@child",
 	    "bind udp 127.0.0.1:6301 netns=@other pid=@child",
@@ -61,4 +59,5 @@ const struct situation namespaces_situations[] = {
 	    "release tcp 127.0.0.1:6301 #ours free=true" },
 	  .flags = UNFILTERED },
 };
+/* clang-format on */
 TABLE_SIZE(namespaces);

@@ -216,24 +216,18 @@ static void landlock_refuses(void)
 	close(fd);
 }
 
+/* clang-format off */
 const struct situation policy_situations[] = {
-	{ "a cgroup program refuses the bind",
-	  no_cgroup2,
-	  cgroup_refuses,
+	{ "a cgroup program refuses the bind", no_cgroup2, cgroup_refuses,
 	  { "bind!EPERM tcp 127.0.0.1:6101 pid=@child code=cgroup -holder",
 	    "bind!EPERM udp 127.0.0.1:6101 pid=@child code=cgroup -holder" } },
-	{ "a cgroup program refuses after the port was given",
-	  no_cgroup2,
-	  cgroup_refuses_afterwards,
+	{ "a cgroup program refuses after the port was given", no_cgroup2, cgroup_refuses_afterwards,
 	  { "bind!EPERM tcp 127.0.0.1:6102 pid=@child code=cgroup -holder" } },
-	{ "a cgroup program rewrites the port",
-	  no_cgroup2,
-	  cgroup_rewrites,
+	{ "a cgroup program rewrites the port", no_cgroup2, cgroup_rewrites,
 	  { "bind tcp 127.0.0.1:6103 pid=@child requested_port=6104",
 	    "release tcp 127.0.0.1:6103 pid=@child free=true" } },
-	{ "Landlock refuses the bind",
-	  no_landlock,
-	  landlock_refuses,
+	{ "Landlock refuses the bind", no_landlock, landlock_refuses,
 	  { "bind!EACCES tcp 127.0.0.1:6105 code=lsm -holder" } },
 };
+/* clang-format on */
 TABLE_SIZE(policy);

@@ -148,9 +148,11 @@ static void by_poller(void)
 			"release tcp 127.0.0.1:" port " free=true"                                     \
 	}
 
+/* clang-format off */
 const struct situation uring_situations[] = {
 	{ "io_uring, inline", no_uring, in_line, TOLD_ONCE("5901") },
 	{ "io_uring, by a worker", no_uring, by_worker, TOLD_ONCE("5902") },
 	{ "io_uring, by a polling thread", no_uring, by_poller, TOLD_ONCE("5903") },
 };
+/* clang-format on */
 TABLE_SIZE(uring);

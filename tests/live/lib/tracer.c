@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@
 
 #define LINE_MAX_BYTES 4096
 #define ARGS_MAX 32
-#define READ_SIZE 65536
+#define READ_SIZE (256 * 1024)
+#define PIPE_SIZE (1024 * 1024)
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -40,12 +42,17 @@ uint64_t now_boot_ns(void)
 }
 
 static void __attribute__((noreturn))
-become_tracer(struct tracer *t, int out, const char *path, const char *const *args)
+become_tracer(const struct tracer *t, int out, int cpu, const char *path, const char *const *args)
 {
 	const char *argv[ARGS_MAX] = { path };
+	cpu_set_t cpus;
 
 	for (size_t i = 0; args[i] && i + 2 < ARGS_MAX; i++)
 		argv[i + 1] = args[i];
+	CPU_ZERO(&cpus);
+	CPU_SET((size_t)(cpu < 0 ? 0 : cpu), &cpus);
+	if (cpu >= 0)
+		sched_setaffinity(0, sizeof(cpus), &cpus);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	dup2(out, STDOUT_FILENO);
 	dup2(t->err, STDERR_FILENO);
@@ -54,7 +61,7 @@ become_tracer(struct tracer *t, int out, const char *path, const char *const *ar
 	_exit(127);
 }
 
-int tracer_start(struct tracer *t, const char *path, const char *const *args)
+int tracer_start_on(struct tracer *t, const char *path, const char *const *args, int cpu, int out_fd)
 {
 	int fds[2];
 
@@ -63,11 +70,17 @@ int tracer_start(struct tracer *t, const char *path, const char *const *args)
 		return -errno;
 	t->pid = fork();
 	if (!t->pid)
-		become_tracer(t, fds[1], path, args);
+		become_tracer(t, out_fd < 0 ? fds[1] : out_fd, cpu, path, args);
 	close(fds[1]);
 	t->out = fds[0];
 	fcntl(t->out, F_SETFL, O_NONBLOCK);
+	fcntl(t->out, F_SETPIPE_SZ, PIPE_SIZE);
 	return t->pid < 0 ? -errno : 0;
+}
+
+int tracer_start(struct tracer *t, const char *path, const char *const *args)
+{
+	return tracer_start_on(t, path, args, -1, -1);
 }
 
 /* ---- what holds for every event ---- */
@@ -141,6 +154,21 @@ static enum tracer_next stream_is_bad(struct tracer *t, const char *why, const c
 
 /* ---- lines ---- */
 
+static void make_room(struct tracer *t)
+{
+	if (t->at) {
+		memmove(t->buf, t->buf + t->at, t->len - t->at);
+		t->len -= t->at;
+		t->at = 0;
+	}
+	if (t->size - t->len < READ_SIZE) {
+		t->size = 2 * t->size + READ_SIZE;
+		t->buf = realloc(t->buf, t->size);
+		if (!t->buf)
+			abort();
+	}
+}
+
 /* 1: something came; 0: not before the deadline, or nothing will (t->eof). */
 static int read_more(struct tracer *t, uint64_t deadline_ms)
 {
@@ -150,14 +178,7 @@ static int read_more(struct tracer *t, uint64_t deadline_ms)
 
 	if (poll(&p, 1, deadline_ms > now ? (int)(deadline_ms - now) : 0) <= 0)
 		return 0;
-	if (t->size - t->len < READ_SIZE) {
-		char *bigger = realloc(t->buf, t->size + 4 * READ_SIZE);
-
-		if (!bigger)
-			abort();
-		t->buf = bigger;
-		t->size += 4 * READ_SIZE;
-	}
+	make_room(t);
 	n = read(t->out, t->buf + t->len, READ_SIZE);
 	if (n <= 0) {
 		t->eof = n == 0 || errno != EAGAIN;
@@ -167,39 +188,54 @@ static int read_more(struct tracer *t, uint64_t deadline_ms)
 	return 1;
 }
 
-/* Take the first line out of the buffer, to be freed; NULL: none is whole yet. */
+/* The first line, its newline replaced; NULL: none is whole yet. */
 static char *take_line(struct tracer *t, size_t *ret_len)
 {
-	char *newline = t->len > t->scanned ? memchr(t->buf + t->scanned, '\n', t->len - t->scanned) : NULL;
+	char *line = t->buf + t->at;
+	char *newline = t->len > t->at ? memchr(line, '\n', t->len - t->at) : NULL;
+
+	if (!newline)
+		return NULL;
+	*newline = '\0';
+	*ret_len = (size_t)(newline - line);
+	t->at += *ret_len + 1;
+	return line;
+}
+
+char *tracer_line(struct tracer *t, uint64_t deadline_ms, size_t *ret_len)
+{
 	char *line;
 
-	if (!newline) {
-		t->scanned = t->len;
-		return NULL;
+	while (!(line = take_line(t, ret_len))) {
+		if (!read_more(t, deadline_ms))
+			return NULL;
 	}
-	*ret_len = (size_t)(newline - t->buf);
-	line = malloc(*ret_len + 1);
-	if (!line)
-		abort();
-	memcpy(line, t->buf, *ret_len);
-	line[*ret_len] = '\0';
-	t->len -= *ret_len + 1;
-	memmove(t->buf, newline + 1, t->len);
-	t->scanned = 0;
 	return line;
+}
+
+bool tracer_read_until(struct tracer *t, const char *text, uint64_t deadline_ms)
+{
+	size_t len = strlen(text), looked = t->at;
+
+	for (;;) {
+		if (t->len >= looked + len && memmem(t->buf + looked, t->len - looked, text, len))
+			return true;
+		looked = t->len - t->at > len ? t->len - t->at - len
+					      : 0; /* make_room() moves what is there to 0 */
+		if (!read_more(t, deadline_ms))
+			return false;
+	}
 }
 
 enum tracer_next tracer_next(struct tracer *t, uint64_t deadline_ms, struct event *ret)
 {
 	const char *why;
 	size_t len = 0;
-	char *line;
+	char *line = tracer_line(t, deadline_ms, &len);
 
-	while (!(line = take_line(t, &len))) {
-		if (!read_more(t, deadline_ms))
-			return t->eof ? TRACER_EOF : TRACER_TIMEOUT;
-	}
-	*ret = (struct event){ .line = line, .read_ns = now_boot_ns() };
+	if (!line)
+		return t->eof ? TRACER_EOF : TRACER_TIMEOUT;
+	*ret = (struct event){ .line = strdup(line), .read_ns = now_boot_ns() };
 	ret->doc = json_parse(line, len, &why);
 	if (ret->doc) {
 		ret->root = json_root(ret->doc);
@@ -227,7 +263,7 @@ int tracer_wait(struct tracer *t)
 	int status = -1;
 
 	while (!t->eof && now_ms() < deadline) {
-		t->len = t->scanned = 0;
+		t->at = t->len = 0;
 		(void)read_more(t, deadline);
 	}
 	if (!t->eof)

@@ -26,8 +26,8 @@ struct tracer {
 	int out;   /* its standard output, not blocking */
 	int err;   /* its standard error, a memory file */
 	char *buf;
-	size_t len, size; /* of buf */
-	size_t scanned;   /* of buf, without a newline */
+	size_t at, len,
+		size; /* of buf: the first byte not taken, the end of what was read, what there is room for */
 	bool eof;
 	uint64_t last_seq;
 	char stream[32];
@@ -39,6 +39,18 @@ enum tracer_next { TRACER_EVENT, TRACER_TIMEOUT, TRACER_EOF, TRACER_BAD };
 
 /* Run @path with @args (NULL-terminated, without argv[0]). 0 or negative errno. */
 int tracer_start(struct tracer *t, const char *path, const char *const *args);
+
+/* The same on one processor (-1: any), its output into the file @out_fd (-1: a pipe to us, as above). */
+int tracer_start_on(struct tracer *t, const char *path, const char *const *args, int cpu, int out_fd);
+
+/*
+ * Read without parsing until @text comes by, or @deadline_ms; what was read waits for tracer_next(). true: it came.
+ * For streams too fast to be parsed as they come.
+ */
+bool tracer_read_until(struct tracer *t, const char *text, uint64_t deadline_ms);
+
+/* The lines as they are, for those who look at bytes alone: NULL at the deadline or the end. Valid until the next call. */
+char *tracer_line(struct tracer *t, uint64_t deadline_ms, size_t *ret_len);
 
 /*
  * The next event, waiting until @deadline_ms of the monotonic clock (0: only what is there). TRACER_BAD: not valid JSON,

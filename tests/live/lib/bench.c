@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the benchmarks and the storm have in common. */
+#include "live/lib/bench.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "live/lib/tracer.h"
+#include "util/cleanup.h"
+
+#define FIRST_PORT 2000
+#define PORTS_EACH 4000
+#define CHILDREN_MAX 4
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+bool bench_report(const char *name, double *values, size_t n, const char *unit, double bound)
+{
+	bool fine;
+
+	qsort(values, n, sizeof(*values), compare);
+	fine = !bound || values[n / 2] <= bound;
+	printf("%-52s %9.3f %-5s (%.3f-%.3f)", name, values[n / 2], unit, values[0], values[n - 1]);
+	if (bound)
+		printf("  at most %g: %s", bound, fine ? "yes" : "NO");
+	putchar('\n');
+	fflush(stdout);
+	return fine;
+}
+
+void bench_pin(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET((size_t)cpu, &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus))
+		perror("sched_setaffinity");
+}
+
+const char *bench_portlog(void)
+{
+	return getenv("PORTLOG") ?: "build/portlog";
+}
+
+static void bind_and_close(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a))) {
+		perror("bind");
+		_exit(1);
+	}
+	close(fd);
+}
+
+uint64_t bench_bind(uint16_t first, unsigned n, unsigned times)
+{
+	uint64_t start = now_boot_ns();
+
+	for (unsigned i = 0; i < times; i++)
+		bind_and_close((uint16_t)(first + i % n));
+	return now_boot_ns() - start;
+}
+
+/* Wait for the starting signal: the end of the file. */
+static void __attribute__((noreturn)) produce(unsigned i, int signal_fd, unsigned times)
+{
+	char byte;
+
+	bench_pin((int)i);
+	(void)!read(signal_fd, &byte, 1);
+	bench_bind((uint16_t)(FIRST_PORT + i * PORTS_EACH), PORTS_EACH, times);
+	_exit(0);
+}
+
+uint64_t bench_bind_from(unsigned n_children, unsigned times)
+{
+	pid_t children[CHILDREN_MAX];
+	uint64_t start;
+	int fds[2], status;
+
+	if (n_children > CHILDREN_MAX || pipe(fds))
+		abort();
+	for (unsigned i = 0; i < n_children; i++) {
+		children[i] = fork();
+		if (children[i])
+			continue;
+		close(fds[1]);
+		produce(i, fds[0], times);
+	}
+	close(fds[0]);
+	start = now_boot_ns();
+	close(fds[1]);
+	for (unsigned i = 0; i < n_children; i++) {
+		if (waitpid(children[i], &status, 0) < 0 || status)
+			abort();
+	}
+	return now_boot_ns() - start;
+}

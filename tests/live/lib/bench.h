@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Producers that bind without pause, and numbers that are told with their spread and their bound. */
+#ifndef LIVE_BENCH_H
+#define LIVE_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * "name value unit (min-max) bound": the median of @n values, which are sorted. false, and the line says so, when the
+ * median is above @bound; a bound of 0 is none.
+ */
+bool bench_report(const char *name, double *values, size_t n, const char *unit, double bound);
+
+void bench_pin(int cpu);         /* this process, to one processor */
+const char *bench_portlog(void); /* the program: $PORTLOG, or build/portlog */
+
+/* Bind explicit TCP ports of 127.0.0.1 from @first on, @n in turn, and close each: @times times. Nanoseconds it took. */
+uint64_t bench_bind(uint16_t first, unsigned n, unsigned times);
+
+/*
+ * @n children, each on a processor of its own, that do so at the same moment with ports of their own; the time from
+ * their start to the end of the last.
+ */
+uint64_t bench_bind_from(unsigned n_children, unsigned times);
+
+#endif

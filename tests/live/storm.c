@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Binds by explicit port at full speed: what portlog told and what it said that it lost are what was made, and its
+ * ledger is right again after the resync. STORM_BINDS says how many (default 1,000,000).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "live/lib/bench.h"
+#include "live/lib/net.h"
+#include "live/lib/tap.h"
+#include "live/lib/tracer.h"
+#include "util/cleanup.h"
+
+#define BARRIER_PORT 20000
+#define FIELDS "action,port,count,where,kept,correction"
+
+/* Counted by looking at bytes alone: a line is as long as it must be, and its order is the table's. */
+struct told {
+	uint64_t binds, releases; /* as they happened */
+	uint64_t added, removed;  /* corrections */
+	uint64_t lost_binds, lost_releases, lost_other;
+	unsigned lost_since_resync;
+	unsigned n_resyncs;
+	int held[65536]; /* sockets on each port, by what was told */
+	bool barrier_gone;
+	char first_bad[256];
+};
+
+/* The number after @key; 0 when it is not there. */
+static uint64_t number_after(const char *line, const char *key)
+{
+	const char *at = strstr(line, key);
+
+	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+static bool is_action(const char *line, const char *action)
+{
+	const char *at = strstr(line, "\"action\":\"");
+
+	return at && !strncmp(at + 10, action, strlen(action)) && at[10 + strlen(action)] == '"';
+}
+
+static void count_held(struct told *t, const char *line, int change)
+{
+	uint64_t port = number_after(line, "\"port\":");
+
+	if (port > UINT16_MAX)
+		return;
+	t->held[port] += change;
+	if (port == BARRIER_PORT && change < 0)
+		t->barrier_gone = true;
+	if (t->held[port] < 0 && !*t->first_bad)
+		snprintf(t->first_bad, sizeof(t->first_bad), "released, but not held: %s", line);
+}
+
+static void count_lost(struct told *t, const char *line)
+{
+	uint64_t n = number_after(line, "\"count\":");
+
+	t->lost_other += n;
+	t->lost_since_resync++;
+}
+
+static void count_line(struct told *t, const char *line)
+{
+	bool correction = strstr(line, "\"correction\":true");
+
+	if (is_action(line, "bind") || is_action(line, "snapshot")) {
+		*(correction || is_action(line, "snapshot") ? &t->added : &t->binds) += 1;
+		count_held(t, line, 1);
+	} else if (is_action(line, "release")) {
+		*(correction ? &t->removed : &t->releases) += 1;
+		count_held(t, line, -1);
+	} else if (is_action(line, "lost")) {
+		count_lost(t, line);
+	} else if (is_action(line, "resync")) {
+		t->lost_since_resync = 0;
+		t->n_resyncs++;
+	}
+}
+
+static bool read_until_quiet(struct tracer *tracer, struct told *t)
+{
+	size_t len;
+	char *line;
+
+	while (!t->barrier_gone || t->lost_since_resync) {
+		line = tracer_line(tracer, now_ms() + 3 * TRACER_TIMEOUT_MS, &len);
+		if (!line)
+			return false;
+		count_line(t, line);
+	}
+	return true;
+}
+
+static void start_portlog(struct tracer *tracer, int cpu)
+{
+	char inode[16];
+	const char *args[] = { "trace", "-j",  "-F", FIELDS, "--hooks", getenv("HOOKS") ?: "auto",
+			       "netns", inode, NULL };
+	auto_free char *said = NULL;
+	int status;
+
+	snprintf(inode, sizeof(inode), "%u", net_namespace_inode());
+	if (tracer_start_on(tracer, bench_portlog(), args, cpu, -1))
+		tap_bail("cannot start portlog");
+	if (tracer_read_until(tracer, "\"action\":\"synced\"", now_ms() + TRACER_TIMEOUT_MS))
+		return;
+	status = tracer_wait(tracer);
+	said = tracer_stderr(tracer);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 3) {
+		said[strcspn(said, "\n")] = '\0';
+		printf("1..0 # SKIP needs BPF: %s\n", said);
+		exit(0);
+	}
+	tap_bail("portlog did not get to synced: %s", said);
+}
+
+/* The makers, the barrier when they are done, and a few sockets left open before: all in a process of its own. */
+static pid_t start_makers(unsigned n_makers, unsigned binds_each)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	bench_bind_from(n_makers, binds_each);
+	bench_bind(BARRIER_PORT, 1, 1);
+	_exit(0);
+}
+
+static bool ledger_is_right(const struct told *t)
+{
+	struct net_list kernel;
+	int *expected = calloc(65536, sizeof(*expected));
+	bool right = true;
+
+	if (!expected || net_list(&kernel))
+		return false;
+	for (size_t i = 0; i < kernel.n; i++)
+		expected[kernel.rows[i].port]++;
+	for (unsigned port = 0; port < 65536 && right; port++) {
+		right = t->held[port] == expected[port];
+		if (!right)
+			tap_note("port %u: %d told, %d in the kernel's list", port, t->held[port],
+				 expected[port]);
+	}
+	net_list_done(&kernel);
+	free(expected);
+	return right;
+}
+
+static void show(const struct told *t)
+{
+	tap_note("binds %ju, releases %ju, lost %ju, corrections +%ju -%ju, resyncs %u", (uintmax_t)t->binds,
+		 (uintmax_t)t->releases, (uintmax_t)t->lost_other, (uintmax_t)t->added, (uintmax_t)t->removed,
+		 t->n_resyncs);
+}
+
+/* @return what was told; the caller frees it. */
+static struct told *run(unsigned n_makers, unsigned binds_each, int portlog_cpu)
+{
+	struct told *t = calloc(1, sizeof(*t));
+	struct tracer tracer;
+	pid_t makers;
+
+	if (!t)
+		abort();
+	start_portlog(&tracer, portlog_cpu);
+	makers = start_makers(n_makers, binds_each);
+	if (!read_until_quiet(&tracer, t))
+		tap_note("the end was not told");
+	waitpid(makers, NULL, 0);
+	tap_result(ledger_is_right(t) && !*t->first_bad, "%u makers: the ledger is right at the end",
+		   n_makers);
+	tap_note_text(t->first_bad);
+	show(t);
+	tracer_stop(&tracer);
+	tracer_done(&tracer);
+	return t;
+}
+
+static void storm(unsigned n)
+{
+	uint64_t made = n / 2 * 2 + 1; /* with the barrier */
+	struct told *t = run(2, n / 2, -1);
+
+	tap_result(t->binds <= made && t->releases <= made &&
+			   t->binds + t->releases + t->lost_other == 2 * made,
+		   "%u binds from both processors: told and lost are what was made", n);
+	free(t);
+}
+
+static void one_producer(unsigned n)
+{
+	uint64_t made = n + 1;
+	struct told *t = run(1, n, 1);
+
+	tap_result(t->binds == made && t->releases == made && !t->lost_other,
+		   "one producer: nothing is lost of %u binds", n);
+	free(t);
+}
+
+int main(void)
+{
+	unsigned n = (unsigned)atoi(getenv("STORM_BINDS") ?: "1000000");
+
+	if (geteuid())
+		return tap_skip_all("needs root");
+	if (net_new_namespace())
+		tap_bail("a network namespace of our own: %s", strerror(errno));
+	storm(n);
+	one_producer(n / 4);
+	return tap_end();
+}
