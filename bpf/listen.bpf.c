@@ -3,7 +3,8 @@
 #include "tell.bpf.h"
 
 const volatile bool opt_listen_sk = false; /* __inet_listen_sk exists: kernel and MPTCP listeners come that way */
-const volatile bool opt_state_tells = false; /* tracepoint set: nobody else tells kernel listeners and port-0 releases */
+const volatile bool opt_state_listens = false;  /* nobody else tells the kernel's and 32-bit listeners */
+const volatile bool opt_state_releases = false; /* nobody else sees that a port-0 socket gives its port up */
 
 static __always_inline int listen_returned(struct sock *sk, int backlog, int ret)
 {
@@ -69,7 +70,7 @@ static __always_inline void state_closed(struct sock *sk)
 		return;
 	if (!t->port)
 		listen_failed(key, t);
-	else if (opt_state_tells)
+	else if (opt_state_releases)
 		release(key, t, port_left(sk, t), PL_VIA_STATE, false);
 }
 
@@ -89,7 +90,7 @@ int BPF_PROG(state_changed, struct sock *sk, int before, int after)
 		return 0;
 	}
 	listen_track(sk);
-	if (!opt_state_tells || !(socket_owner_flags(sk) & PL_KERNEL || task_is_compat(current_task())))
+	if (!opt_state_listens || !(socket_owner_flags(sk) & PL_KERNEL || task_is_compat(current_task())))
 		return 0;
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (!t)

@@ -24,7 +24,7 @@ static __always_inline bool row_hidden(const struct pl_tracked *t)
 	return t->flags & PL_EPHEMERAL && !opt_ephemeral;
 }
 
-static __always_inline void row_tell(u16 kind, u64 key, struct pl_tracked *t)
+static __always_inline void row_tell(struct seq_file *seq, u16 kind, u64 key, struct pl_tracked *t)
 {
 	struct pl_event *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 
@@ -36,10 +36,12 @@ static __always_inline void row_tell(u16 kind, u64 key, struct pl_tracked *t)
 	event_caller(e, t);
 	e->via = PL_VIA_ITER;
 	bpf_ringbuf_submit(e, wake_flags());
+	/* So that the reader's read() returns now and then and it can drain the ring. */
+	bpf_seq_write(seq, &key, sizeof(key));
 }
 
 /* Not tracked yet: it was there before. A port-0 socket that does not listen is ephemeral, as if its bind had been seen. */
-static __always_inline void row_first(u64 key, struct pl_tracked *t)
+static __always_inline void row_first(struct seq_file *seq, u64 key, struct pl_tracked *t)
 {
 	if (t->state == TCP_LISTEN)
 		t->flags |= PL_LISTENED;
@@ -53,7 +55,7 @@ static __always_inline void row_first(u64 key, struct pl_tracked *t)
 		return;
 	}
 	if (t->told == PL_TOLD_SNAPSHOT)
-		row_tell(PL_SNAPSHOT, key, t);
+		row_tell(seq, PL_SNAPSHOT, key, t);
 }
 
 SEC("iter/task_file")
@@ -61,6 +63,7 @@ int each_file(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
+	struct seq_file *seq = ctx->meta->seq;
 	struct pl_tracked *known_as, t = {};
 	struct socket *sock;
 	struct sock *sk;
@@ -80,7 +83,7 @@ int each_file(struct bpf_iter__task_file *ctx)
 		if (key != *(volatile unsigned long long *)&wanted_sk)
 			return 0;
 		facts_fill(&t, sk, task);
-		row_tell(PL_OWNER, key, &t);
+		row_tell(seq, PL_OWNER, key, &t);
 		return 0;
 	}
 	if (!netns_wanted(sk) || !holds_port(sk) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
@@ -91,8 +94,8 @@ int each_file(struct bpf_iter__task_file *ctx)
 		return 0;
 	facts_fill(&t, sk, task);
 	if (known_as)
-		row_tell(PL_OWNER, key, &t);
+		row_tell(seq, PL_OWNER, key, &t);
 	else
-		row_first(key, &t);
+		row_first(seq, key, &t);
 	return 0;
 }

@@ -19,31 +19,21 @@
 #include "util/cleanup.h"
 #include "util/fail.h"
 
-#define SPARE_FDS 256   /* left for everything else */
+#define SPARE_FDS 256 /* left for everything else */
 #define OWN_NETNS "/proc/thread-self/ns/net"
 
 /* Walks over /proc and /run/netns call this for each file that stands for a namespace; nonzero ends the walk. */
 typedef int (*visit_fn)(void *arg, int dir_fd, const char *path, uint32_t inode);
 
-/* A walk that could not look everywhere still goes on: *unreadable is set. */
-struct walk {
-	visit_fn visit;
-	void *arg;
-	bool unreadable;
-};
-
-static int walk_file(struct walk *w, int dir_fd, const char *path)
+/* What cannot be asked is passed over: gone, a zombie (which has none any more), or a process that refuses even root. */
+static int walk_file(visit_fn visit, void *arg, int dir_fd, const char *path)
 {
 	struct stat st;
 
-	if (!fstatat(dir_fd, path, &st, 0))
-		return w->visit(w->arg, dir_fd, path, (uint32_t)st.st_ino);
-	if (errno == EACCES || errno == EPERM)
-		w->unreadable = true;
-	return 0; /* gone, or a zombie, which has no namespace any more */
+	return fstatat(dir_fd, path, &st, 0) ? 0 : visit(arg, dir_fd, path, (uint32_t)st.st_ino);
 }
 
-static int walk_dir(struct walk *w, const char *dir_path, bool pids)
+static int walk_dir(visit_fn visit, void *arg, const char *dir_path, bool pids)
 {
 	DIR *dir = opendir(dir_path);
 	struct dirent *d;
@@ -56,23 +46,23 @@ static int walk_dir(struct walk *w, const char *dir_path, bool pids)
 		if (pids ? !isdigit((unsigned char)d->d_name[0]) : d->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), pids ? "%s/ns/net" : "%s", d->d_name);
-		r = walk_file(w, dirfd(dir), path);
+		r = walk_file(visit, arg, dirfd(dir), path);
 	}
 	closedir(dir);
 	return r;
 }
 
 /* The own namespace first, then those with a name, then those that only processes keep. */
-static int walk_all(struct walk *w)
+static int walk_all(visit_fn visit, void *arg)
 {
 	static const struct {
 		const char *path;
 		bool pids;
 	} dirs[] = { { "/run/netns", false }, { "/var/run/netns", false }, { "/proc", true } };
-	int r = walk_file(w, AT_FDCWD, OWN_NETNS);
+	int r = walk_file(visit, arg, AT_FDCWD, OWN_NETNS);
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(dirs); i++)
-		r = walk_dir(w, dirs[i].path, dirs[i].pids);
+		r = walk_dir(visit, arg, dirs[i].path, dirs[i].pids);
 	return r;
 }
 
@@ -137,7 +127,7 @@ static int open_netns(int dir_fd, const char *path, uint32_t inode, int *ret_fd)
 struct collect {
 	struct netns_list list;
 	struct seen seen;
-	size_t room;     /* of list.items */
+	size_t room; /* of list.items */
 	size_t fds_max;
 };
 
@@ -174,7 +164,7 @@ static int collect_room(struct collect *c)
 static int collect_visit(void *arg, int dir_fd, const char *path, uint32_t inode)
 {
 	struct collect *c = arg;
-	int fd, r;
+	int fd = -1, r;
 
 	if (!inode || seen_has(&c->seen, inode))
 		return 0;
@@ -210,15 +200,13 @@ void netns_list_done(struct netns_list *list)
 int netns_list_all(struct netns_list *ret)
 {
 	struct collect c = { 0 };
-	struct walk w = { .visit = collect_visit, .arg = &c };
-	int r = walk_all(&w);
+	int r = walk_all(collect_visit, &c);
 
 	free(c.seen.slot);
 	if (r) {
 		netns_list_done(&c.list);
 		return fail(r, "find network namespaces");
 	}
-	c.list.cut += w.unreadable; /* how many hide behind processes that may not be looked at is not to be known */
 	*ret = c.list;
 	return 0;
 }
@@ -269,8 +257,7 @@ static int search_visit(void *arg, int dir_fd, const char *path, uint32_t inode)
 int netns_open_inode(uint32_t inode, int *ret_fd)
 {
 	struct search s = { .inode = inode, .fd = -1, .error = -ENOENT };
-	struct walk w = { .visit = search_visit, .arg = &s };
-	int r = walk_all(&w);
+	int r = walk_all(search_visit, &s);
 
 	if (r < 0)
 		return fail(r, "find network namespace %u", inode);

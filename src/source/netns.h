@@ -6,13 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct netns {
+	uint32_t inode;
+	int fd; /* open namespace file */
+};
+
 struct netns_list {
-	struct netns {
-		uint32_t inode;
-		int fd;          /* open namespace file */
-	} *items;
+	struct netns *items;
 	size_t n;
-	size_t cut;              /* found and not kept: over the limit of open files or unreadable */
+	size_t cut; /* found and not kept: over the limit of open files or unreadable */
 };
 
 /*
@@ -25,7 +27,7 @@ void netns_list_done(struct netns_list *list);
 /* The calling thread's namespace for the rest of the call; 0 or negative errno. netns_leave() goes back. */
 int netns_enter(int fd, int *ret_home_fd);
 int netns_leave(int home_fd);
-uint32_t netns_self(void);       /* inode of the caller's; 0 unknown */
+uint32_t netns_self(void);                         /* inode of the caller's; 0 unknown */
 int netns_open_inode(uint32_t inode, int *ret_fd); /* find one by number; -ENOENT: nobody lives there */
 
 #endif

@@ -25,9 +25,9 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-#define DATAGRAM_MAX 65536   /* the kernel fills at most 32 KiB */
-#define ANSWER_SECONDS 3     /* the kernel answers at once; this only keeps a fault from hanging us */
-#define ATTEMPTS 3           /* of a dump that says it was interrupted */
+#define DATAGRAM_MAX 65536 /* the kernel fills at most 32 KiB */
+#define ANSWER_SECONDS 3   /* the kernel answers at once; this only keeps a fault from hanging us */
+#define ATTEMPTS 3         /* of a dump that says it was interrupted */
 #define ALL_STATES 0xffffffffu
 
 struct sockdiag {
@@ -43,11 +43,11 @@ struct decode {
 	void *arg;
 	enum proto proto;
 	uint32_t netns;
-	uint32_t seq;          /* 0: any; else older answers are left out */
-	uint16_t port;         /* 0: any */
+	uint32_t seq;  /* 0: any; else older answers are left out */
+	uint16_t port; /* 0: any */
 	uint64_t bad;
-	int stopped;           /* what @each said */
-	int error;             /* what the kernel said, negative */
+	int stopped; /* what @each said */
+	int error;   /* what the kernel said, negative */
 	bool done;
 	bool interrupted;
 };
@@ -155,7 +155,8 @@ static void decode_datagram(struct decode *d, const void *data, size_t len)
 }
 
 int sockdiag_decode(const void *data, size_t len, uint32_t netns_inode, enum proto proto,
-		    int (*each)(void *arg, const struct diag_row *row), void *arg, uint64_t *ret_bad, bool *ret_done)
+		    int (*each)(void *arg, const struct diag_row *row), void *arg, uint64_t *ret_bad,
+		    bool *ret_done)
 {
 	struct decode d = { .each = each, .arg = arg, .proto = proto, .netns = netns_inode };
 
@@ -210,7 +211,9 @@ static int answer_receive(struct sockdiag *sd, void *data, size_t size, size_t *
 {
 	struct sockaddr_nl from = { 0 };
 	struct iovec iov = { data, size };
-	struct msghdr msg = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1 };
+	struct msghdr msg = {
+		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1
+	};
 	ssize_t n;
 
 	do
@@ -226,7 +229,8 @@ static int answer_receive(struct sockdiag *sd, void *data, size_t size, size_t *
 }
 
 /* One protocol and family. The answer is read to its end even when @each wants no more: the next dump needs a clean start. */
-static int dump_once(struct sockdiag *sd, const struct diag_query *q, int protocol, uint8_t family, struct decode *d)
+static int dump_once(struct sockdiag *sd, const struct diag_query *q, int protocol, uint8_t family,
+		     struct decode *d)
 {
 	auto_free char *data = malloc(DATAGRAM_MAX);
 	size_t len = 0;
@@ -245,7 +249,8 @@ static int dump_once(struct sockdiag *sd, const struct diag_query *q, int protoc
 	return r;
 }
 
-static int dump_family(struct sockdiag *sd, const struct diag_query *q, int protocol, uint8_t family, struct decode *d)
+static int dump_family(struct sockdiag *sd, const struct diag_query *q, int protocol, uint8_t family,
+		       struct decode *d)
 {
 	int r;
 
@@ -268,7 +273,7 @@ int sockdiag_dump(struct sockdiag *sd, const struct diag_query *q,
 {
 	const struct {
 		bool wanted;
-		bool needed;     /* a kernel without MPTCP is no fault unless nothing else was asked for */
+		bool needed; /* a kernel without MPTCP is no fault unless nothing else was asked for */
 		enum proto proto;
 		int protocol;
 	} protos[] = {
@@ -282,7 +287,11 @@ int sockdiag_dump(struct sockdiag *sd, const struct diag_query *q,
 
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(protos); i++) {
 		struct decode d = {
-			.each = each, .arg = arg, .proto = protos[i / 2].proto, .netns = sd->netns, .port = q->port,
+			.each = each,
+			.arg = arg,
+			.proto = protos[i / 2].proto,
+			.netns = sd->netns,
+			.port = q->port,
 		};
 
 		if (!protos[i / 2].wanted)
@@ -341,7 +350,7 @@ static int open_there(int netns_fd, int *ret_fd)
 int sockdiag_open(int netns_fd, uint32_t netns_inode, struct sockdiag **ret)
 {
 	struct sockdiag *sd;
-	int fd, r;
+	int fd = -1, r;
 
 	r = netns_fd < 0 ? open_here(&fd) : open_there(netns_fd, &fd);
 	if (r)

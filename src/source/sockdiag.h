@@ -11,14 +11,14 @@
 struct diag_row {
 	enum proto proto;
 	uint8_t family;
-	uint8_t state;           /* TCP state number; 7 with bound_only for bound, not listening */
+	uint8_t state; /* TCP state number; 7 with bound_only for bound, not listening */
 	bool bound_only;
 	struct address addr;
 	uint16_t port;
 	struct address peer;
 	uint16_t peer_port;
-	uint64_t cookie;         /* 0: none */
-	uint64_t inode;          /* 0: none (TIME_WAIT, orphan, kernel) */
+	uint64_t cookie; /* 0: none */
+	uint64_t inode;  /* 0: none (TIME_WAIT, orphan, kernel) */
 	uint32_t uid;
 	uint32_t ifindex;
 	uint32_t netns;          /* inode number */
@@ -31,8 +31,8 @@ struct diag_row {
 
 struct diag_query {
 	bool tcp, udp, mptcp;
-	uint32_t states;         /* 1 << state; bit 13 is bound-inactive; 0: all */
-	uint16_t port;           /* 0: any; else only this local port (judged in the kernel) */
+	uint32_t states; /* 1 << state; bit 13 is bound-inactive; 0: all */
+	uint16_t port;   /* 0: any; else only this local port (judged in the kernel) */
 };
 
 struct sockdiag;
@@ -54,6 +54,7 @@ uint64_t sockdiag_bad_records(const struct sockdiag *sd); /* of the wrong size *
 
 /* One received datagram decoded (what sockdiag_dump does inside): for tests and fuzzing. */
 int sockdiag_decode(const void *data, size_t len, uint32_t netns_inode, enum proto proto,
-		    int (*each)(void *arg, const struct diag_row *row), void *arg, uint64_t *ret_bad, bool *ret_done);
+		    int (*each)(void *arg, const struct diag_row *row), void *arg, uint64_t *ret_bad,
+		    bool *ret_done);
 
 #endif

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The kernel side, loaded and attached. The only file that knows libbpf and the skeleton. */
+#include "source/bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "portlog.skel.h"
+#include "source/tracefs.h"
+#include "util/cleanup.h"
+#include "util/fail.h"
+
+#define LINKS_MAX 40
+#define ROWS_MAX 40
+#define TRACKED_BATCH 512
+
+struct tracer {
+	struct portlog_bpf *skel;
+	struct btf *btf;                 /* of the running kernel; only while opening */
+	struct bpf_link *links[LINKS_MAX];
+	size_t n_links;
+	bool chosen[ROWS_MAX];
+	const char *blind[TRACER_BLIND_MAX + 1];
+	int cgroup_fd;
+	bool fexit_refused;              /* probed: the host does not take fexit programs */
+};
+
+static _Thread_local char libbpf_said[256];
+
+/* libbpf's words are kept for our own story: a verifier log on the terminal helps nobody. */
+static int libbpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN && !libbpf_said[0]) {
+		vsnprintf(libbpf_said, sizeof(libbpf_said), fmt, ap);
+		libbpf_said[strcspn(libbpf_said, "\n")] = '\0';
+	}
+	return 0;
+}
+
+struct tracer *tracer_close(struct tracer *t)
+{
+	if (!t)
+		return NULL;
+	for (size_t i = 0; i < t->n_links; i++)
+		bpf_link__destroy(t->links[i]);
+	portlog_bpf__destroy(t->skel);
+	btf__free(t->btf);
+	if (t->cgroup_fd >= 0)
+		close(t->cgroup_fd);
+	free(t);
+	return NULL;
+}
+
+/* ---- what this kernel has ---- */
+
+static bool has_function(const struct tracer *t, const char *name)
+{
+	return btf__find_by_name_kind(t->btf, name, BTF_KIND_FUNC) > 0;
+}
+
+/* The parameters of a BTF tracepoint, without the first (its private data); NULL: there is no such tracepoint. */
+static const struct btf_type *tracepoint_proto(const struct tracer *t, const char *name)
+{
+	char typedef_name[96];
+	const struct btf_type *type;
+	int id;
+
+	snprintf(typedef_name, sizeof(typedef_name), "btf_trace_%s", name);
+	id = btf__find_by_name_kind(t->btf, typedef_name, BTF_KIND_TYPEDEF);
+	if (id <= 0)
+		return NULL;
+	type = btf__type_by_id(t->btf, (__u32)id);
+	type = btf__type_by_id(t->btf, type->type); /* pointer to */
+	type = btf__type_by_id(t->btf, type->type); /* the function's type */
+	return btf_is_func_proto(type) ? type : NULL;
+}
+
+/* Does the tracepoint pass a completion entry (6.16 and later), or the result in its place? */
+static bool uring_passes_entry(const struct tracer *t)
+{
+	const struct btf_type *proto = tracepoint_proto(t, "io_uring_complete");
+
+	return proto && btf_vlen(proto) == 4;
+}
+
+/* A program of no effect on a function that every kernel has: does this host take its kind at all? */
+static bool fexit_taken(const struct tracer *t)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FEXIT);
+	const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int id = btf__find_by_name_kind(t->btf, "inet_listen", BTF_KIND_FUNC);
+	int fd, link;
+
+	if (id <= 0)
+		return false;
+	opts.attach_btf_id = (__u32)id;
+	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "portlog_probe", "GPL", nothing, ARRAY_SIZE(nothing), &opts);
+	if (fd < 0)
+		return false;
+	link = bpf_raw_tracepoint_open(NULL, fd);
+	close(fd);
+	if (link < 0)
+		return false;
+	close(link);
+	return true;
+}
+
+static bool program_available(void *arg, const char *name)
+{
+	struct tracer *t = arg;
+	struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, name);
+	const char *section, *target;
+
+	if (!p)
+		return false;
+	section = bpf_program__section_name(p);
+	target = strchr(section, '/');
+	if (!target)
+		return false;
+	target++;
+	if (!strncmp(section, "fexit/", 6) || !strncmp(section, "fentry/", 7))
+		return !t->fexit_refused && has_function(t, target);
+	if (!strncmp(section, "tp_btf/", 7))
+		return tracepoint_proto(t, target) && (strcmp(name, "uring_entry") != 0 || uring_passes_entry(t)) &&
+		       (strcmp(name, "uring_result") != 0 || !uring_passes_entry(t));
+	if (!strncmp(section, "iter/", 5))
+		return btf__find_by_name_kind(t->btf, "bpf_iter__task_file", BTF_KIND_STRUCT) > 0;
+	return true;
+}
+
+/* ---- loading ---- */
+
+static int file_first_line(const char *path, char *text, size_t size)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return 0;
+}
+
+/* One line that names the fix: what keeps BPF from working is one of a few things. */
+static int cannot_load(int error, const char *doing)
+{
+	char line[128];
+
+	if (libbpf_said[0])
+		fail(error, "%s: %s", doing, libbpf_said);
+	else
+		fail(error, "%s", doing);
+	if (geteuid() != 0)
+		return fail_hint(error, "tracing needs root (or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): sudo portlog");
+	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+		return fail_hint(error, "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF); kernels of Debian 11, "
+					"Ubuntu 20.10, Fedora 32 and later have it");
+	if (!file_first_line("/sys/kernel/security/lockdown", line, sizeof(line)) &&
+	    strstr(line, "[confidentiality]"))
+		return fail_hint(error, "kernel lockdown is set to confidentiality, which forbids BPF to read kernel "
+					"memory: boot with lockdown=integrity");
+	if (error == -EPERM || error == -ENOMEM)
+		return fail_hint(error, "more locked memory may be needed: ulimit -l unlimited; in a container: "
+					"--privileged, or CAP_SYS_ADMIN and CAP_SYS_RESOURCE");
+	return fail_hint(error, "portlog --hooks tracepoint may work where this does not");
+}
+
+static void memlock_raise(void)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	/* Only kernels before 5.11 count BPF memory here; without CAP_SYS_RESOURCE this fails and later ones do not care. */
+	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+/* Level of portlog's own pid namespace: how many numbers a process has in it, less one. */
+static unsigned pidns_level(void)
+{
+	auto_fclose FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	unsigned n = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "NSpid:", 6) != 0)
+			continue;
+		for (char *save, *word = strtok_r(line + 6, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save))
+			n++;
+		break;
+	}
+	return n > 1 ? n - 1 : 0;
+}
+
+static bool is_chosen(const struct tracer *t, const char *event, enum hook_set set)
+{
+	for (size_t i = 0; i < n_hooks; i++)
+		if (t->chosen[i] && hooks[i].set == set && !strcmp(hooks[i].event, event))
+			return true;
+	return false;
+}
+
+static void knobs_set(struct tracer *t, const struct tracer_options *o)
+{
+	struct portlog_bpf__rodata *k = t->skel->rodata;
+
+	k->opt_nr_bind = SYS_bind;
+	k->opt_ephemeral = o->ephemeral;
+	k->pidns_level = pidns_level();
+	k->own_pid = (unsigned)getpid();
+	k->opt_listen_sk = is_chosen(t, "listen-sk", HOOKS_FEXIT);
+	k->opt_state_listens = is_chosen(t, "listen", HOOKS_TRACEPOINT);
+	k->opt_state_releases = is_chosen(t, "release-tcp", HOOKS_TRACEPOINT);
+	k->opt_netns_count = (unsigned)o->n_netns;
+	for (size_t i = 0; i < o->n_netns; i++)
+		k->opt_netns[i] = o->netns[i];
+	if (!o->filter)
+		return;
+	k->opt_ports = o->filter->ports_valid;
+	memcpy((void *)k->opt_port_bits, o->filter->ports, sizeof(o->filter->ports));
+	k->opt_failed_only = o->filter->failed_only;
+	k->opt_pid = o->filter->pid_valid ? o->filter->pid : 0;
+}
+
+static void programs_select(struct tracer *t)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, t->skel->obj)
+		bpf_program__set_autoload(p, false);
+	for (size_t i = 0; i < n_hooks; i++) {
+		for (const char *const *name = hooks[i].programs; t->chosen[i] && *name; name++) {
+			char own[64];
+
+			snprintf(own, sizeof(own), "%.*s", (int)hook_program_len(*name), *name);
+			p = bpf_object__find_program_by_name(t->skel->obj, own);
+			if (p)
+				bpf_program__set_autoload(p, true);
+		}
+	}
+}
+
+static int tracer_load(struct tracer *t, const struct tracer_options *o)
+{
+	const char *missing = NULL;
+	int r;
+
+	libbpf_said[0] = '\0';
+	t->skel = portlog_bpf__open();
+	if (!t->skel)
+		return cannot_load(-errno, "open the BPF object");
+	r = hooks_choose(o->hooks, program_available, t, t->chosen, &missing);
+	if (r < 0) {
+		fail_text(r, "no hook for `%s` can be had%s", missing,
+			  o->hooks == HOOKS_FEXIT ? " in the set fexit" : "");
+		return fail_hint(r, o->hooks == HOOKS_FEXIT ? "this kernel or host refuses fexit programs: --hooks auto"
+							    : "portlog needs a kernel of 5.10 or later with BTF");
+	}
+	programs_select(t);
+	knobs_set(t, o);
+	r = bpf_map__set_max_entries(t->skel->maps.ring, o->ring_bytes);
+	if (r < 0)
+		return fail(r, "set the ring's size to %u", o->ring_bytes);
+	r = portlog_bpf__load(t->skel);
+	if (r < 0)
+		return cannot_load(r == -EINVAL ? -ENOTSUP : r, "load the BPF programs");
+	return 0;
+}
+
+/* ---- attaching ---- */
+
+static int link_keep(struct tracer *t, struct bpf_link *link)
+{
+	if (t->n_links >= LINKS_MAX) {
+		bpf_link__destroy(link);
+		return -ENOSPC;
+	}
+	t->links[t->n_links++] = link;
+	return 0;
+}
+
+static int attach_tracepoint(struct tracer *t, struct bpf_program *p, const char *tracepoint)
+{
+	struct bpf_link *link;
+	int fd, r;
+
+	r = tracepoint_open(tracepoint, &fd);
+	if (r < 0)
+		return r;
+	link = bpf_program__attach_perf_event(p, fd);
+	if (!link) {
+		r = -errno;
+		close(fd);
+		return fail(r, "attach to tracepoint %s", tracepoint);
+	}
+	return link_keep(t, link);
+}
+
+static int attach_cgroup(struct tracer *t, struct bpf_program *p)
+{
+	struct bpf_link *link = bpf_program__attach_cgroup(p, t->cgroup_fd);
+
+	if (!link)
+		return fail(-errno, "attach %s to the root of cgroup v2", bpf_program__name(p));
+	return link_keep(t, link);
+}
+
+static int program_attach(struct tracer *t, const char *spec)
+{
+	size_t len = hook_program_len(spec);
+	struct bpf_program *p;
+	struct bpf_link *link;
+	const char *section;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)len, spec);
+	p = bpf_object__find_program_by_name(t->skel->obj, name);
+	section = bpf_program__section_name(p);
+	if (spec[len] == ':')
+		return attach_tracepoint(t, p, spec + len + 1);
+	if (!strncmp(section, "cgroup/", 7))
+		return attach_cgroup(t, p);
+	if (!strncmp(section, "iter/", 5))
+		return 0;
+	link = bpf_program__attach(p);
+	if (!link)
+		return fail(-errno, "attach %s (%s)", name, section);
+	return link_keep(t, link);
+}
+
+/* Optional rows that fail are dropped and said; a required one ends it. */
+static int tracer_attach(struct tracer *t)
+{
+	int r;
+
+	for (size_t i = 0; i < n_hooks; i++) {
+		for (const char *const *spec = hooks[i].programs; t->chosen[i] && *spec; spec++) {
+			r = program_attach(t, *spec);
+			if (r < 0 && hooks[i].required)
+				return r == -EINVAL ? -ENOTSUP : r;
+			if (r < 0)
+				t->chosen[i] = false;
+		}
+	}
+	return 0;
+}
+
+/* ---- the cgroup hooks' root ---- */
+
+static bool needs_cgroup(const struct tracer *t)
+{
+	return is_chosen(t, "bind", HOOKS_TRACEPOINT) || is_chosen(t, "release-udp", HOOKS_TRACEPOINT);
+}
+
+/* Inode 1 is the hierarchy's root; a container's own view of it begins lower. */
+static bool is_whole_hierarchy(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_ino == 1;
+}
+
+static int cgroup_open(struct tracer *t, const char *mounted)
+{
+	int r;
+
+	if (mounted)
+		t->cgroup_fd = open(mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (t->cgroup_fd >= 0)
+		return 0;
+	r = mount_private("cgroup2", &t->cgroup_fd);
+	if (r < 0) {
+		fail(r, "mount cgroup v2");
+		return fail_hint(r, "mount -t cgroup2 none /sys/fs/cgroup/unified");
+	}
+	return 0;
+}
+
+static void blind_find(struct tracer *t)
+{
+	size_t n = hooks_blind(t->chosen, t->blind, TRACER_BLIND_MAX);
+
+	if (needs_cgroup(t) && !is_whole_hierarchy(t->cgroup_fd) && n < TRACER_BLIND_MAX) {
+		t->blind[n++] = "processes outside of this container's own cgroup";
+		t->blind[n] = NULL;
+	}
+}
+
+/* Inside a cgroup namespace the mount shows a part of the tree: attach to it, and say so. */
+int tracer_open(const struct tracer_options *o, struct tracer **ret)
+{
+	struct tracer *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return fail(-ENOMEM, "open the tracer");
+	t->cgroup_fd = -1;
+	libbpf_said[0] = '\0';
+	libbpf_set_print(libbpf_print);
+	memlock_raise();
+	t->btf = btf__load_vmlinux_btf();
+	if (!t->btf) {
+		r = cannot_load(-errno, "read the kernel's BTF");
+		tracer_close(t);
+		return r;
+	}
+	t->fexit_refused = o->hooks == HOOKS_TRACEPOINT || !fexit_taken(t);
+	r = tracer_load(t, o);
+	if (!r && needs_cgroup(t))
+		r = cgroup_open(t, o->cgroup2);
+	if (!r)
+		r = tracer_attach(t);
+	if (r < 0) {
+		tracer_close(t);
+		return r;
+	}
+	btf__free(t->btf);
+	t->btf = NULL;
+	blind_find(t);
+	*ret = t;
+	return 0;
+}
+
+/* ---- while it runs ---- */
+
+const char *tracer_hooks(const struct tracer *t)
+{
+	return hooks_name(t->chosen);
+}
+
+const char *const *tracer_blind(const struct tracer *t)
+{
+	return t->blind;
+}
+
+int tracer_ring_fd(const struct tracer *t)
+{
+	return bpf_map__fd(t->skel->maps.ring);
+}
+
+void tracer_set_awake(struct tracer *t, bool awake)
+{
+	__atomic_store_n(&t->skel->bss->reader_awake, awake, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed)
+{
+	const unsigned long long *counts = failed ? t->skel->bss->lost_failed : t->skel->bss->lost;
+
+	return kind < PL_KIND_MAX ? __atomic_load_n(&counts[kind], __ATOMIC_RELAXED) : 0;
+}
+
+uint64_t tracer_tracked_full(const struct tracer *t)
+{
+	return __atomic_load_n(&t->skel->bss->tracked_full, __ATOMIC_RELAXED);
+}
+
+uint64_t tracer_hidden(const struct tracer *t)
+{
+	return __atomic_load_n(&t->skel->bss->hidden_binds, __ATOMIC_RELAXED);
+}
+
+uint64_t tracer_missed(const struct tracer *t)
+{
+	struct bpf_program *p;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(p, t->skel->obj) {
+		struct bpf_prog_info info = { 0 };
+		__u32 len = sizeof(info);
+
+		if (bpf_program__autoload(p) && !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
+/* The iterator writes eight bytes for each row it tells, so that a read returns now and then and the ring is drained. */
+static int iterator_read(int fd, int (*between)(void *arg), void *arg)
+{
+	char rows[2048];
+	ssize_t n;
+	int r;
+
+	for (;;) {
+		n = read(fd, rows, sizeof(rows));
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n < 0)
+			return fail(-errno, "read the iterator over open files");
+		r = between ? between(arg) : 0;
+		if (r || n == 0)
+			return r;
+	}
+}
+
+int tracer_iterate(struct tracer *t, bool owners, uint64_t sk, int (*between)(void *arg), void *arg)
+{
+	struct bpf_link *link;
+	int fd, r;
+
+	if (!is_chosen(t, "snapshot", HOOKS_ANY))
+		return -ENOTSUP;
+	t->skel->bss->tell_owners = owners;
+	t->skel->bss->wanted_sk = sk;
+	link = bpf_program__attach_iter(t->skel->progs.each_file, NULL);
+	if (!link)
+		return fail(-errno, "attach the iterator over open files");
+	fd = bpf_iter_create(bpf_link__fd(link));
+	r = fd < 0 ? fail(-errno, "create the iterator over open files") : iterator_read(fd, between, arg);
+	if (fd >= 0)
+		close(fd);
+	bpf_link__destroy(link);
+	t->skel->bss->tell_owners = 0;
+	t->skel->bss->wanted_sk = 0;
+	return r;
+}
+
+int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value), void *arg)
+{
+	auto_free uint64_t *keys = calloc(TRACKED_BATCH, sizeof(*keys));
+	auto_free struct pl_tracked *values = calloc(TRACKED_BATCH, sizeof(*values));
+	int map = bpf_map__fd(t->skel->maps.tracked);
+	__u32 at = 0, n;
+	bool first = true, last;
+	int r;
+
+	if (!keys || !values)
+		return fail(-ENOMEM, "read the map of tracked sockets");
+	do {
+		n = TRACKED_BATCH;
+		r = bpf_map_lookup_batch(map, first ? NULL : &at, &at, keys, values, &n, NULL);
+		last = r < 0 && errno == ENOENT;
+		if (r < 0 && !last)
+			return fail(-errno, "read the map of tracked sockets");
+		for (__u32 i = 0; i < n; i++) {
+			r = each(arg, keys[i], &values[i]);
+			if (r)
+				return r;
+		}
+		first = false;
+	} while (!last);
+	return 0;
+}
+
+int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret)
+{
+	return bpf_map_lookup_elem(bpf_map__fd(t->skel->maps.tracked), &sk, ret) ? -errno : 0;
+}
+
+int tracer_adopt(struct tracer *t, uint64_t cookie)
+{
+	uint64_t one = 1;
+
+	if (bpf_map_update_elem(bpf_map__fd(t->skel->maps.adopted), &cookie, &one, BPF_ANY))
+		return -errno;
+	__atomic_store_n(&t->skel->bss->watch_adopted, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+void tracer_watch_lingering(struct tracer *t, bool watch)
+{
+	__atomic_store_n(&t->skel->bss->watch_lingering, watch, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The kernel side, loaded and attached: programs by the table of hooks, maps and counters by name. */
+#ifndef SOURCE_BPF_H
+#define SOURCE_BPF_H
+
+#include <portlog/event.h>
+
+#include "core/filter.h"
+#include "source/hooks.h"
+
+#define TRACER_NETNS_MAX 8
+#define TRACER_BLIND_MAX 12
+
+struct tracer_options {
+	enum hook_set hooks;
+	uint32_t ring_bytes;
+	const struct filter_kernel *filter; /* NULL: everything */
+	uint32_t netns[TRACER_NETNS_MAX];   /* inodes; n_netns 0: all */
+	size_t n_netns;
+	bool ephemeral;
+	bool autobind;
+	const char *cgroup2;                /* where the v2 hierarchy is mounted; NULL: nowhere */
+};
+
+struct tracer;
+
+/*
+ * Load and attach. 0; negative errno with a story and a remedy. Attached means seen: from its return on every event is
+ * in the ring or counted as lost.
+ */
+int tracer_open(const struct tracer_options *o, struct tracer **ret);
+struct tracer *tracer_close(struct tracer *t); /* NULL is fine; always returns NULL */
+
+const char *tracer_hooks(const struct tracer *t);            /* "fexit", "tracepoint", "mixed" */
+const char *const *tracer_blind(const struct tracer *t);     /* NULL-terminated */
+int tracer_ring_fd(const struct tracer *t);
+
+/* The reader says that it will look again by itself. A full barrier: what is in the ring after false is found awake. */
+void tracer_set_awake(struct tracer *t, bool awake);
+
+/* Records that found no room so far, by kind; @failed: of those, calls that failed. */
+uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed);
+uint64_t tracer_tracked_full(const struct tracer *t); /* sockets that found no room in the map */
+uint64_t tracer_hidden(const struct tracer *t);       /* ephemeral binds counted and not told */
+uint64_t tracer_missed(const struct tracer *t);       /* runs of programs that the kernel skipped (recursion) */
+
+/*
+ * One pass over every open descriptor of every process: PL_SNAPSHOT and PL_OWNER records come out of the ring.
+ * @owners: also of sockets known already. @sk not 0: only PL_OWNER of that socket. @between is called now and then so
+ * that the ring can be drained. 0; -ENOTSUP without the iterator; other negative errno with a story.
+ */
+int tracer_iterate(struct tracer *t, bool owners, uint64_t sk, int (*between)(void *arg), void *arg);
+
+/* Every entry of the map of tracked sockets; each bucket is copied whole, so what stays is found. 0 or negative errno. */
+int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value), void *arg);
+int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret); /* -ENOENT: not there */
+
+int tracer_adopt(struct tracer *t, uint64_t cookie);        /* tell the release of this socket, known by its cookie */
+void tracer_watch_lingering(struct tracer *t, bool watch);  /* tell deaths on lingering ports: PL_HINT */
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The reader's end of a BPF ring buffer. */
+#include "source/ring.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "util/fail.h"
+
+#define RELEASE_EVERY 64 /* records between two stores of the position: the producers read that cache line */
+
+struct ring {
+	int fd;
+	size_t size;
+	size_t page;
+	uint64_t *consumer;       /* our position; one page, writable */
+	const uint64_t *producer; /* theirs; one page, then the data twice */
+	const unsigned char *data;
+};
+
+struct ring *ring_close(struct ring *r)
+{
+	if (!r)
+		return NULL;
+	if (r->consumer)
+		munmap(r->consumer, r->page);
+	if (r->producer)
+		munmap((void *)r->producer, r->page + 2 * r->size);
+	free(r);
+	return NULL;
+}
+
+int ring_open(int map_fd, size_t size, struct ring **ret)
+{
+	struct ring *r = calloc(1, sizeof(*r));
+	void *map;
+
+	if (!r)
+		return fail(-ENOMEM, "map the ring buffer");
+	r->fd = map_fd;
+	r->size = size;
+	r->page = (size_t)sysconf(_SC_PAGESIZE);
+	map = mmap(NULL, r->page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+	if (map != MAP_FAILED) {
+		r->consumer = map;
+		map = mmap(NULL, r->page + 2 * size, PROT_READ, MAP_SHARED, map_fd, (off_t)r->page);
+	}
+	if (map == MAP_FAILED) {
+		int error = -errno;
+
+		ring_close(r);
+		return fail(error, "map the ring buffer");
+	}
+	r->producer = map;
+	r->data = (const unsigned char *)map + r->page;
+	*ret = r;
+	return 0;
+}
+
+int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *data, size_t len), void *arg,
+	       size_t *ret_n)
+{
+	uint64_t at = __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
+	uint64_t end = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+	size_t n = 0;
+	int result = 0;
+
+	while (at < end && n < max && !result) {
+		const unsigned char *head = r->data + (at & (r->size - 1));
+		uint32_t word = __atomic_load_n((const uint32_t *)head, __ATOMIC_ACQUIRE);
+		uint32_t len = word & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+
+		if (word & BPF_RINGBUF_BUSY_BIT)
+			break;
+		if (!(word & BPF_RINGBUF_DISCARD_BIT)) {
+			result = each(arg, head + BPF_RINGBUF_HDR_SZ, len);
+			n++;
+		}
+		at += (len + BPF_RINGBUF_HDR_SZ + 7) & ~7u;
+		if (n % RELEASE_EVERY == 0)
+			__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
+		if (at >= end)
+			end = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+	}
+	__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
+	*ret_n = n;
+	return result;
+}
+
+bool ring_is_empty(const struct ring *r)
+{
+	return __atomic_load_n(r->producer, __ATOMIC_SEQ_CST) == __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
+}
+
+uint64_t ring_position(const struct ring *r)
+{
+	return __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
+}
+
+uint64_t ring_produced(const struct ring *r)
+{
+	return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+}
+
+int ring_fd(const struct ring *r)
+{
+	return r->fd;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The reader's end of a BPF ring buffer. Our own and not libbpf's, because a reader that naps must know whether the
+ * ring is empty, not only that nothing is ready (a record under way is not empty), and because positions are to become
+ * sequence numbers. Layout: linux/bpf.h and Documentation/bpf/ringbuf.rst.
+ */
+#ifndef SOURCE_RING_H
+#define SOURCE_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ring;
+
+int ring_open(int map_fd, size_t size, struct ring **ret); /* 0 or negative errno with a story */
+struct ring *ring_close(struct ring *r);                   /* NULL is fine; always returns NULL */
+
+/*
+ * Hand at most @max finished records to @each, in order. Stops early when @each returns nonzero, which is returned; the
+ * record it was given is consumed. *ret_n: how many were handed over.
+ */
+int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *data, size_t len), void *arg,
+	       size_t *ret_n);
+
+bool ring_is_empty(const struct ring *r);     /* no record, not even one under way */
+uint64_t ring_position(const struct ring *r); /* of the consumer, bytes since the ring was made */
+uint64_t ring_produced(const struct ring *r); /* of the producer */
+int ring_fd(const struct ring *r);            /* to sleep on with poll(2) */
+
+#endif
