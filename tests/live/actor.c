@@ -55,8 +55,9 @@ struct actor {
 	/* of the situation */
 	struct event *events;
 	size_t n_events, size_events;
-	size_t n_awaited; /* events looked at by await */
-	FILE *story;      /* what went wrong; empty: nothing */
+	size_t n_awaited;  /* events looked at by await */
+	uint64_t began_us; /* boot clock */
+	FILE *story;       /* what went wrong; empty: nothing */
 	pid_t player;
 	int line; /* to the player */
 };
@@ -109,6 +110,15 @@ static void keep(struct actor *a, const struct event *e)
 	a->events[a->n_events++] = *e;
 }
 
+/* What is told as happening happened in the situation, and before it was read: on the boot clock, suspend included. */
+static void check_time(struct actor *a, const struct event *e)
+{
+	uint64_t us = json_number(e->root, "uptime_us");
+
+	if (us < a->began_us || us > e->read_ns / 1000)
+		complain(a, "uptime_us is not when it happened: %s", e->line);
+}
+
 static void forget_events(struct actor *a)
 {
 	for (size_t i = 0; i < a->n_events; i++)
@@ -130,10 +140,12 @@ static bool take_event(struct actor *a, struct event *e, const char *until)
 		complain(a, "events were lost: %s", e->line);
 	if (is_ours(a, e) && !ledger_apply(&a->ledger, e))
 		complain(a, "%s: %s", a->ledger.why, e->line);
-	if (table_is(action, book) || table_is(action, loss) || !is_ours(a, e) || is_barrier(e))
+	if (table_is(action, book) || table_is(action, loss) || !is_ours(a, e) || is_barrier(e)) {
 		event_done(e);
-	else
+	} else {
+		check_time(a, e);
 		keep(a, e);
+	}
 	return found;
 }
 
@@ -431,6 +443,7 @@ static void play(struct actor *a, const struct situation *s)
 	a->story = open_memstream(&text, &len);
 	if (prepare(a, s)) {
 		forget_events(a);
+		a->began_us = now_boot_ns() / 1000;
 		send_player(a, s);
 		watch_player(a);
 		judge(a, s);
