@@ -27,7 +27,7 @@ struct golden {
 #define OUTPUT_MAX (1u << 20)
 
 static const struct golden goldens[] = {
-	{ "actions.ndjson", scene_actions, &sink_ndjson, { 0 } },
+	{ "../../docs/schema/examples.ndjson", scene_actions, &sink_ndjson, { 0 } },
 	{ "hints.ndjson", scene_failures, &sink_ndjson, { .field.hints = true } },
 	{ "holders.ndjson", scene_holders, &sink_ndjson, { 0 } },
 	{ "hostile.ndjson", scene_hostile, &sink_ndjson, { .field.hints = true } },
