@@ -6,16 +6,15 @@
 #include "enrich/enrich.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "enrich/cgroup.h"
 #include "enrich/names.h"
+#include "enrich/netns_names.h"
 #include "enrich/proc.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
@@ -25,24 +24,11 @@
 #include <uthash.h>
 
 #define MS 1000000ull
-#define NETNS_CHECK_NS (250 * MS)
-#define NETNS_NAMES_MAX 8192
-#define LEARNED_MAX 1024
-#define LEARNED_SURE_NS (60000 * MS) /* a number is used again once its namespace is gone: what was not seen for so
-				      * long yields to another name */
 #define CONTAINERS_MAX 1024
 #define CONTAINER_KNOWN_NS (60000 * MS)
 #define CONTAINER_UNKNOWN_NS (2000 * MS)
 #define SYSCTL_NS (1000 * MS)
 #define MOUNTINFO_MAX (1 << 20)
-
-/* What a network namespace is called. */
-struct netns_name {
-	UT_hash_handle hh;
-	uint32_t inode;
-	uint64_t seen_ns;
-	char name[];
-};
 
 /* What the runtimes' files said of one container, which may be nothing. */
 struct container {
@@ -56,18 +42,14 @@ struct enrich {
 	int root_fd;
 	int proc_fd;
 	struct names *names;
-	struct netns_name *mounted; /* by inode: /run/netns */
-	struct netns_name *learned;
+	struct netns_names *netns;
 	struct container *containers;
-	uint32_t host_netns;        /* 0: not known (yet) */
-	uint64_t netns_checked_ns;
-	struct timespec netns_mtime;
-	bool netns_checked;
-	int cgroup_fd;              /* v2 mount; -1: none */
+	int cgroup_fd; /* v2 mount; -1: none */
 	bool cgroup_looked;
+	bool legacy_cgroups; /* there are v1 hierarchies, which may say more */
 	char cgroup_mount[PATH_MAX];
-	int port_start;             /* ip_unprivileged_port_start */
-	uint64_t port_start_ns;     /* when it was read; 0: never */
+	int port_start;         /* ip_unprivileged_port_start */
+	uint64_t port_start_ns; /* when it was read; 0: never */
 };
 
 static uint64_t now_ns(void)
@@ -166,7 +148,8 @@ static void cgroup_mount_open(struct enrich *e)
 		return;
 	e->cgroup_looked = true;
 	text = read_all(e->proc_fd, "self/mountinfo", MOUNTINFO_MAX);
-	if (!text || cgroup2_mount(text, e->cgroup_mount, sizeof(e->cgroup_mount)) || e->cgroup_mount[0] != '/')
+	if (!text || cgroup2_mount(text, e->cgroup_mount, sizeof(e->cgroup_mount)) ||
+	    e->cgroup_mount[0] != '/')
 		return;
 	e->cgroup_fd = openat(e->root_fd, e->cgroup_mount[1] ? e->cgroup_mount + 1 : ".",
 			      O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
@@ -183,151 +166,35 @@ static char *cgroup_of_id(struct enrich *e, uint64_t id)
 	return strdup(path);
 }
 
+/* Are there cgroup v1 hierarchies? A process has a line for each. */
+static bool has_legacy_cgroups(int proc_fd)
+{
+	char text[64];
+	size_t len;
+
+	return !proc_read(proc_fd, "self/cgroup", text, sizeof(text), &len) && len && strncmp(text, "0::", 3);
+}
+
+static bool lacks_something(const struct enrich *e, const struct process *p)
+{
+	return !p->exe || !p->args || !p->cgroup || (e->legacy_cgroups && !strcmp(p->cgroup, "/"));
+}
+
 void enrich_process(struct enrich *e, struct process *p)
 {
 	auto_free char *legacy = NULL;
-	bool lacks = !p->exe || !p->args || !p->cgroup || !strcmp(p->cgroup, "/");
 
 	if (p->enriched)
 		return;
 	process_dirty(p); /* what was made of it before its members change */
 	p->enriched = true;
-	if (lacks && p->key.pid && p->key.start_ns)
+	if (lacks_something(e, p) && p->key.pid && p->key.start_ns)
 		(void)proc_fill(e->proc_fd, p, &legacy);
 	if (!p->cgroup && p->cgroup_id)
 		p->cgroup = cgroup_of_id(e, p->cgroup_id);
 	if (p->cgroup || legacy)
 		(void)cgroup_parse(legacy ?: p->cgroup, &p->where);
 	fill_container(e, &p->where);
-}
-
-/* ---- network namespaces ---- */
-
-static void netns_forget(struct netns_name **table, struct netns_name *n)
-{
-	HASH_DEL(*table, n);
-	free(n);
-}
-
-static void netns_forget_all(struct netns_name **table)
-{
-	while (*table)
-		netns_forget(table, *table);
-}
-
-static struct netns_name *netns_find(struct netns_name *table, uint32_t inode)
-{
-	struct netns_name *n = NULL;
-
-	HASH_FIND(hh, table, &inode, sizeof(inode), n);
-	return n;
-}
-
-static void netns_remember(struct netns_name **table, uint32_t inode, const char *name, uint64_t now, size_t max)
-{
-	size_t len = strlen(name);
-	unsigned before = HASH_COUNT(*table);
-	struct netns_name *n = calloc(1, sizeof(*n) + len + 1);
-
-	if (!n)
-		return;
-	memcpy(n->name, name, len);
-	n->inode = inode;
-	n->seen_ns = now;
-	HASH_ADD(hh, *table, inode, sizeof(inode), n);
-	if (HASH_COUNT(*table) == before)
-		free(n);
-	else if (before >= max)
-		netns_forget(table, *table); /* the first is the oldest */
-}
-
-static void netns_read_dir(struct enrich *e, int dir_fd)
-{
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
-	struct stat st;
-
-	if (!dir && fd >= 0)
-		close(fd);
-	while (dir && HASH_COUNT(e->mounted) < NETNS_NAMES_MAX && (d = readdir(dir))) {
-		if (d->d_name[0] != '.' && !fstatat(dir_fd, d->d_name, &st, 0) &&
-		    !netns_find(e->mounted, (uint32_t)st.st_ino))
-			netns_remember(&e->mounted, (uint32_t)st.st_ino, d->d_name, 0, NETNS_NAMES_MAX);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-static int netns_open_dir(const struct enrich *e)
-{
-	int fd = openat(e->root_fd, "run/netns", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	return fd >= 0 ? fd : openat(e->root_fd, "var/run/netns", O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-/*
- * Names are read again when the directory changed, or when @missed: a new one is mounted a moment after its file is made,
- * and mounting changes no time stamp. Seldom enough that a stream of unknown numbers costs nothing.
- */
-static void netns_refresh(struct enrich *e, bool missed, uint64_t now)
-{
-	auto_close int dir_fd = -1;
-	struct stat st = { 0 };
-
-	if (e->netns_checked && now - e->netns_checked_ns < NETNS_CHECK_NS)
-		return;
-	e->netns_checked = true;
-	e->netns_checked_ns = now;
-	if (!e->host_netns)
-		e->host_netns = proc_ns_inode(e->proc_fd, "1/ns/net");
-	dir_fd = netns_open_dir(e);
-	if (dir_fd >= 0)
-		(void)fstat(dir_fd, &st);
-	if (!missed && st.st_mtim.tv_sec == e->netns_mtime.tv_sec && st.st_mtim.tv_nsec == e->netns_mtime.tv_nsec)
-		return;
-	e->netns_mtime = st.st_mtim;
-	netns_forget_all(&e->mounted);
-	if (dir_fd >= 0)
-		netns_read_dir(e, dir_fd);
-}
-
-/* The name that the system itself gives it. */
-static const char *netns_official(struct enrich *e, uint32_t inode, uint64_t now)
-{
-	struct netns_name *n;
-
-	netns_refresh(e, inode != e->host_netns && !netns_find(e->mounted, inode), now);
-	if (inode == e->host_netns)
-		return "host";
-	n = netns_find(e->mounted, inode);
-	return n ? n->name : NULL;
-}
-
-const char *enrich_netns(struct enrich *e, uint32_t inode)
-{
-	const char *name = inode ? netns_official(e, inode, now_ns()) : NULL;
-	struct netns_name *n = name || !inode ? NULL : netns_find(e->learned, inode);
-
-	return n ? n->name : name;
-}
-
-void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name)
-{
-	uint64_t now = now_ns();
-	struct netns_name *n;
-
-	/* as long as it is not known which one is the host's, a container without its own would give the host its name */
-	if (!inode || !name || !name[0] || netns_official(e, inode, now) || !e->host_netns)
-		return;
-	n = netns_find(e->learned, inode);
-	if (n && !strcmp(n->name, name))
-		n->seen_ns = now;
-	if (n && now - n->seen_ns < LEARNED_SURE_NS)
-		return;
-	if (n)
-		netns_forget(&e->learned, n);
-	netns_remember(&e->learned, inode, name, now, LEARNED_MAX);
 }
 
 /* ---- one record ---- */
@@ -340,6 +207,16 @@ const char *enrich_user(struct enrich *e, uint32_t uid)
 const char *enrich_service(struct enrich *e, uint16_t port, enum proto proto)
 {
 	return names_service(e->names, port, proto, now_ns());
+}
+
+const char *enrich_netns(struct enrich *e, uint32_t inode)
+{
+	return netns_names_find(e->netns, inode, now_ns());
+}
+
+void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name)
+{
+	netns_names_learn(e->netns, inode, name, now_ns());
 }
 
 void enrich_view(struct enrich *e, struct view *v)
@@ -399,7 +276,7 @@ void enrich_session(struct enrich *e, struct session *s)
 	if (proc_read(e->proc_fd, "sys/kernel/hostname", s->hostname, sizeof(s->hostname), &len))
 		s->hostname[0] = '\0';
 	s->hostname[strcspn(s->hostname, "\n")] = '\0';
-	s->host_netns = proc_ns_inode(e->proc_fd, "1/ns/net");
+	s->host_netns = netns_names_host(e->netns);
 }
 
 struct enrich *enrich_free(struct enrich *e)
@@ -408,8 +285,7 @@ struct enrich *enrich_free(struct enrich *e)
 		return NULL;
 	while (e->containers)
 		container_forget(e, e->containers);
-	netns_forget_all(&e->mounted);
-	netns_forget_all(&e->learned);
+	netns_names_free(e->netns);
 	names_free(e->names);
 	if (e->proc_fd >= 0)
 		close(e->proc_fd);
@@ -429,6 +305,8 @@ struct enrich *enrich_new(int root_fd, struct processes *ps)
 	e->root_fd = root_fd;
 	e->cgroup_fd = -1;
 	e->proc_fd = openat(root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	e->legacy_cgroups = has_legacy_cgroups(e->proc_fd);
 	e->names = names_new(root_fd);
-	return e->names ? e : enrich_free(e);
+	e->netns = netns_names_new(root_fd, e->proc_fd);
+	return e->names && e->netns ? e : enrich_free(e);
 }

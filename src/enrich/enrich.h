@@ -22,9 +22,9 @@ void enrich_process(struct enrich *e, struct process *p);
 /* Names for a record: view->user_name, service, netns_name. Borrowed until the next call of any function here. */
 void enrich_view(struct enrich *e, struct view *v);
 
-const char *enrich_user(struct enrich *e, uint32_t uid);                  /* NULL: none */
+const char *enrich_user(struct enrich *e, uint32_t uid);                       /* NULL: none */
 const char *enrich_service(struct enrich *e, uint16_t port, enum proto proto); /* NULL: none */
-const char *enrich_netns(struct enrich *e, uint32_t inode);               /* NULL: none */
+const char *enrich_netns(struct enrich *e, uint32_t inode);                    /* NULL: none */
 /* Remember what a namespace is called (a container's name), unless it is known already. */
 void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name);
 /* ip_unprivileged_port_start of this namespace as far as it can be read without entering it, else -1. */

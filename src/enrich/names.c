@@ -18,11 +18,11 @@
 
 struct row {
 	uint32_t number;
-	const char *name;  /* in the table's text */
+	const char *name; /* in the table's text */
 };
 
 struct table {
-	const char *path;  /* below the root */
+	const char *path; /* below the root */
 	/* Find number and name in a line (cut up as needed); false: there is none in it. */
 	bool (*parse)(char *line, struct row *ret);
 	char *text;

@@ -12,8 +12,8 @@
 
 struct names;
 
-struct names *names_new(int root_fd);            /* NULL only when out of memory; @root_fd is borrowed */
-struct names *names_free(struct names *n);       /* NULL is fine; always returns NULL */
+struct names *names_new(int root_fd);      /* NULL only when out of memory; @root_fd is borrowed */
+struct names *names_free(struct names *n); /* NULL is fine; always returns NULL */
 
 /* @now_ns: any clock that only goes forward. NULL: no such name. Borrowed until the next call of the same function. */
 const char *names_user(struct names *n, uint32_t uid, uint64_t now_ns);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "enrich/span.h"
 #include "portlog/event.h"
 #include "util/cleanup.h"
 
@@ -71,11 +72,12 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
 	struct proc_stat st = { 0 };
 	unsigned long long start;
-	size_t len;
+	size_t len = 0;
 
 	/* then state ppid pgrp session tty tpgid flags, 4 fault counts, 4 times, priority nice threads, 0, start */
 	if (!open || !close || close < open ||
-	    sscanf(close + 1, " %*c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+	    sscanf(close + 1,
+		   " %*c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
 		   &st.ppid, &start) != 2)
 		return -EINVAL;
 	st.start_ticks = start;
@@ -91,7 +93,7 @@ static bool same_process(int pid_dir, const struct process_key *key, struct proc
 	uint64_t tick_ns = NS_A_SECOND / (uint64_t)sysconf(_SC_CLK_TCK);
 	uint64_t ticks = key->start_ns / tick_ns;
 	char text[1024];
-	size_t len;
+	size_t len = 0;
 
 	if (proc_read(pid_dir, "stat", text, sizeof(text), &len) || proc_stat_parse(text, ret))
 		return false;
@@ -100,29 +102,29 @@ static bool same_process(int pid_dir, const struct process_key *key, struct proc
 
 static int read_exe(int pid_dir, struct found *f)
 {
-	static const char deleted[] = " (deleted)"; /* what the kernel adds when the file is not there any more */
 	char path[PATH_MAX];
 	ssize_t n = readlinkat(pid_dir, "exe", path, sizeof(path));
+	struct span exe = { path, (size_t)n };
 
 	if (n <= 0)
 		return 0; /* a kernel thread, or not ours to see */
-	f->exe_cut = (size_t)n == sizeof(path);
-	if ((size_t)n > sizeof(deleted) && !memcmp(path + n - (sizeof(deleted) - 1), deleted, sizeof(deleted) - 1))
-		n -= (ssize_t)sizeof(deleted) - 1;
-	f->exe = strndup(path, (size_t)n);
+	f->exe_cut = exe.len == sizeof(path);
+	cut_suffix(&exe, " (deleted)"); /* the kernel's word that the file is not there any more */
+	f->exe = span_dup(exe);
 	return f->exe ? 0 : -ENOMEM;
 }
 
 static int read_args(int pid_dir, struct found *f)
 {
 	char text[PL_ARGS_MAX + 2];
-	size_t len;
+	size_t len = 0;
 
 	if (proc_read(pid_dir, "cmdline", text, sizeof(text), &len) || !len)
 		return 0;
 	f->args_cut = len > PL_ARGS_MAX;
 	f->args_len = f->args_cut ? PL_ARGS_MAX : len;
-	if (text[f->args_len - 1] && !f->args_cut) /* a process that overwrote its title may have left no NUL */
+	/* a process that wrote a title over it may have left no NUL */
+	if (text[f->args_len - 1] && !f->args_cut)
 		f->args_len++;
 	text[f->args_len - 1] = '\0';
 	f->args = malloc(f->args_len);
@@ -138,7 +140,7 @@ static int read_cgroup(int pid_dir, struct found *f)
 	auto_free char *text = malloc(CGROUP_FILE_MAX);
 	const char *v2 = NULL, *v1 = NULL;
 	char *rest = text, *line;
-	size_t len;
+	size_t len = 0;
 
 	if (!text)
 		return -ENOMEM;
@@ -166,11 +168,12 @@ static void read_ids(int pid_dir, struct found *f)
 {
 	char text[STATUS_MAX];
 	const char *at;
-	size_t len;
+	size_t len = 0;
 
 	if (proc_read(pid_dir, "status", text, sizeof(text), &len))
 		return;
-	at = strstr(text, "\nUid:"); /* real, effective, saved, file system; comm, above, has no raw newline */
+	/* real, effective, saved, file system; the name in a line above cannot have a raw newline */
+	at = strstr(text, "\nUid:");
 	if (at)
 		sscanf(at + 5, "%*u %u", &f->uid);
 	at = strstr(text, "\nGid:");
@@ -220,7 +223,8 @@ int proc_fill(int proc_fd, struct process *p, char **ret_legacy)
 	if (pid_dir < 0 || !same_process(pid_dir, &p->key, &f.stat))
 		return PROC_GONE;
 
-	if ((!p->exe && read_exe(pid_dir, &f)) || (!p->args && read_args(pid_dir, &f)) || read_cgroup(pid_dir, &f))
+	if ((!p->exe && read_exe(pid_dir, &f)) || (!p->args && read_args(pid_dir, &f)) ||
+	    read_cgroup(pid_dir, &f))
 		return -ENOMEM;
 	if (!p->comm[0])
 		read_ids(pid_dir, &f);

@@ -8,7 +8,7 @@
 #define PROC_GONE 1 /* it has exited, another has its number, or it may not be looked at: all ordinary */
 
 struct proc_stat {
-	char comm[16];        /* not always terminated */
+	char comm[16]; /* not always terminated */
 	uint32_t ppid;
 	uint64_t start_ticks; /* since boot, CLK_TCK a second */
 };

@@ -64,22 +64,27 @@ static const struct {
 	{ "/docker/0123" },
 	{ "/docker/buildkit" },
 
-	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/cri-containerd-" ID ".scope",
+	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/cri-containerd-" ID
+	  ".scope",
 	  "cri-containerd-" ID ".scope", ID, "containerd", NULL, UID },
 	{ "/kubepods.slice/kubepods-pod" UID_ ".slice/cri-containerd-" ID ".scope",
 	  "cri-containerd-" ID ".scope", ID, "containerd", NULL, UID },
-	{ "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" UID_ ".slice/docker-" ID ".scope",
+	{ "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" UID_ ".slice/docker-" ID
+	  ".scope",
 	  "docker-" ID ".scope", ID, "docker", NULL, UID },
 	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/crio-" ID ".scope",
 	  "crio-" ID ".scope", ID, "crio", NULL, UID },
-	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/crio-conmon-" ID ".scope",
+	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/crio-conmon-" ID
+	  ".scope",
 	  "crio-conmon-" ID ".scope", NULL, NULL, NULL, UID },
-	{ "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" UID_ ".slice/cri-containerd-" ID ".scope",
+	{ "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" UID_ ".slice/cri-containerd-" ID
+	  ".scope",
 	  "cri-containerd-" ID ".scope", ID, "containerd", NULL, UID },
 	{ "/docker/" ID2 "/kubelet.slice/kubelet-kubepods-pod" UID_ ".slice/cri-containerd-" ID ".scope",
 	  "cri-containerd-" ID ".scope", ID, "containerd", NULL, UID },
 	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/cri-containerd-" ID
-	  ".scope/system.slice/nginx.service", "nginx.service", ID, "containerd", NULL, UID },
+	  ".scope/system.slice/nginx.service",
+	  "nginx.service", ID, "containerd", NULL, UID },
 	{ "/system.slice/containerd.service/kubepods-burstable-pod" UID_ ".slice:cri-containerd:" ID,
 	  "containerd.service", ID, "containerd", NULL, UID },
 	{ "/kubepods-besteffort-pod" UID_ ".slice:crio:" ID, NULL, ID, "crio", NULL, UID },
@@ -96,8 +101,8 @@ static const struct {
 	{ "/machine.slice/libpod-" ID ".scope", "libpod-" ID ".scope", ID, "podman" },
 	{ "/machine.slice/libpod-" ID ".scope/container", "libpod-" ID ".scope", ID, "podman" },
 	{ "/machine.slice/libpod-conmon-" ID ".scope", "libpod-conmon-" ID ".scope" },
-	{ "/machine.slice/machine-libpod_pod_" ID2 ".slice/libpod-" ID ".scope/container", "libpod-" ID ".scope", ID,
-	  "podman" },
+	{ "/machine.slice/machine-libpod_pod_" ID2 ".slice/libpod-" ID ".scope/container",
+	  "libpod-" ID ".scope", ID, "podman" },
 	{ "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID ".scope/container",
 	  "libpod-" ID ".scope", ID, "podman" },
 	{ "/libpod_parent/libpod-" ID, NULL, ID, "podman" },
@@ -108,15 +113,15 @@ static const struct {
 	{ "/k8s.io/ctr1", NULL, "ctr1", "containerd", "ctr1" },
 	{ "/default/ctr1" },
 
-	{ "/machine.slice/systemd-nspawn@web.service/payload/system.slice/nginx.service", "nginx.service", "web",
-	  "nspawn", "web" },
-	{ "/machine.slice/systemd-nspawn@my\\x2dbox.service/payload", "systemd-nspawn@my-box.service", "my-box",
-	  "nspawn", "my-box" },
-	{ "/machine.slice/systemd-nspawn@web.service/payload/system.slice/docker-" ID ".scope", "docker-" ID ".scope",
-	  ID, "docker" },
+	{ "/machine.slice/systemd-nspawn@web.service/payload/system.slice/nginx.service", "nginx.service",
+	  "web", "nspawn", "web" },
+	{ "/machine.slice/systemd-nspawn@my\\x2dbox.service/payload", "systemd-nspawn@my-box.service",
+	  "my-box", "nspawn", "my-box" },
+	{ "/machine.slice/systemd-nspawn@web.service/payload/system.slice/docker-" ID ".scope",
+	  "docker-" ID ".scope", ID, "docker" },
 	{ "/machine.slice/machine-box.scope", "machine-box.scope", "box", "machine", "box" },
-	{ "/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/emulator", "machine-qemu-1-vm.scope", "1-vm", "qemu",
-	  "1-vm" },
+	{ "/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/emulator", "machine-qemu-1-vm.scope",
+	  "1-vm", "qemu", "1-vm" },
 	{ "/lxc.payload.web/system.slice/ssh.service", "ssh.service", "web", "lxc", "web" },
 	{ "/lxc.payload/web", NULL, "web", "lxc", "web" },
 	{ "/lxc/web/init.scope", "init.scope", "web", "lxc", "web" },
@@ -331,8 +336,19 @@ static void kubelets_log_directories_say_the_rest(void **state)
 static void broken_files_give_no_name(void **state)
 {
 	static const char *const texts[] = {
-		"", "{", "{\"Name\"", "{\"Name\":", "{\"Name\":\"", "{\"Name\":\"/x", "{\"Name\":\"\"}", "{\"Name\":{}}",
-		"{\"Name\":\"a\\u0000b\"}", "]]]]}\"Name\":\"x\"", "\\\"Name\":", "[[[[[[\"Name\":\"x\"", "{\"Name\":12}",
+		"",
+		"{",
+		"{\"Name\"",
+		"{\"Name\":",
+		"{\"Name\":\"",
+		"{\"Name\":\"/x",
+		"{\"Name\":\"\"}",
+		"{\"Name\":{}}",
+		"{\"Name\":\"a\\u0000b\"}",
+		"]]]]}\"Name\":\"x\"",
+		"\\\"Name\":",
+		"[[[[[[\"Name\":\"x\"",
+		"{\"Name\":12}",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -362,7 +378,8 @@ static void what_is_no_plain_file_is_not_read(void **state)
 	put(t, "secret", "{\"Name\":\"/secret\"}");
 	make_dirs(t, "var/lib/docker/containers/" ID2 "/x");
 	assert_int_equal(symlinkat("../../../../../secret", t->fd,
-				   "var/lib/docker/containers/" ID2 "/config.v2.json"), 0);
+				   "var/lib/docker/containers/" ID2 "/config.v2.json"),
+			 0);
 	info = named(t, "/docker/" ID2);
 	assert_null(info.container_name);
 	cgroup_info_done(&info);
@@ -377,12 +394,14 @@ static void the_v2_mount_is_found_among_others(void **state)
 		int result;
 		const char *path;
 	} rows[] = {
-		{ "24 1 0:22 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n", 0, "/sys/fs/cgroup" },
+		{ "24 1 0:22 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n", 0,
+		  "/sys/fs/cgroup" },
 		{ "24 1 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw", 0, "/sys/fs/cgroup" },
 		{ "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw\n"
 		  "41 31 0:38 / /sys/fs/cgroup/unified rw shared:1 master:2 - cgroup2 cgroup2 rw\n",
 		  0, "/sys/fs/cgroup/unified" },
-		{ "1 1 0:1 /part /mnt/a rw - cgroup2 x rw\n1 1 0:1 / /mnt/b rw - cgroup2 x rw\n", 0, "/mnt/b" },
+		{ "1 1 0:1 /part /mnt/a rw - cgroup2 x rw\n1 1 0:1 / /mnt/b rw - cgroup2 x rw\n", 0,
+		  "/mnt/b" },
 		{ "1 1 0:1 /part /mnt/a rw - cgroup2 x rw\n", 0, "/mnt/a" },
 		{ "1 1 0:1 / /mnt/with\\040space\\134n rw - cgroup2 x rw\n", 0, "/mnt/with space\\n" },
 		{ "1 1 0:1 / /mnt/odd\\04 rw - cgroup2 x rw\n", 0, "/mnt/odd\\04" },
@@ -452,12 +471,15 @@ int main(void)
 		cmocka_unit_test(every_known_path_names_its_unit_container_and_pod),
 		cmocka_unit_test(bytes_that_are_no_text_stay_as_they_are),
 		cmocka_unit_test(a_path_of_thousands_of_components_is_read_from_its_end),
-		cmocka_unit_test_setup_teardown(docker_says_the_name_of_a_container, tree_setup, tree_teardown),
+		cmocka_unit_test_setup_teardown(docker_says_the_name_of_a_container, tree_setup,
+						tree_teardown),
 		cmocka_unit_test_setup_teardown(dockershim_names_carry_the_pod, tree_setup, tree_teardown),
-		cmocka_unit_test_setup_teardown(podman_says_the_name_of_a_container, tree_setup, tree_teardown),
+		cmocka_unit_test_setup_teardown(podman_says_the_name_of_a_container, tree_setup,
+						tree_teardown),
 		cmocka_unit_test_setup_teardown(the_container_specification_says_names_of_container_and_pod,
 						tree_setup, tree_teardown),
-		cmocka_unit_test_setup_teardown(kubelets_log_directories_say_the_rest, tree_setup, tree_teardown),
+		cmocka_unit_test_setup_teardown(kubelets_log_directories_say_the_rest, tree_setup,
+						tree_teardown),
 		cmocka_unit_test_setup_teardown(broken_files_give_no_name, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_plain_file_is_not_read, tree_setup, tree_teardown),
 		cmocka_unit_test(the_v2_mount_is_found_among_others),

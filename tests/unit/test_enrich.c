@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "enrich/names.h"
+#include "enrich/netns_names.h"
 #include "enrich/proc.h"
 #include "util/cleanup.h"
 
@@ -92,8 +93,10 @@ static void put_stat(const struct world *w, const char *comm, unsigned long long
 {
 	char text[256];
 
-	snprintf(text, sizeof(text),
-		 "42 (%s) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %llu 1 2 18446744073709551615 1 1\n", comm, ticks);
+	snprintf(
+		text, sizeof(text),
+		"42 (%s) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %llu 1 2 18446744073709551615 1 1\n",
+		comm, ticks);
 	put(w, "proc/42/stat", text);
 }
 
@@ -166,7 +169,8 @@ static void another_process_with_the_same_number_is_not_taken_for_it(void **stat
 	static const struct {
 		int ticks;
 		bool same;
-	} rows[] = { { -3, false }, { -2, false }, { -1, true }, { 0, true }, { 1, true }, { 2, false }, { 1000, false } };
+	} rows[] = { { -3, false }, { -2, false }, { -1, true },   { 0, true },
+		     { 1, true },   { 2, false },  { 1000, false } };
 	struct world *w = *state;
 
 	put_process(w);
@@ -218,7 +222,9 @@ static void a_name_with_brackets_does_not_shift_the_fields(void **state)
 
 static void stat_lines_that_are_none_are_refused(void **state)
 {
-	static const char *const texts[] = { "", "42", "42 (x", "42 x) S 1", ")(", "42 (x) S 1 2 3", "42 (x)" };
+	static const char *const texts[] = {
+		"", "42", "42 (x", "42 x) S 1", ")(", "42 (x) S 1 2 3", "42 (x)"
+	};
 	struct proc_stat st;
 
 	(void)state;
@@ -278,11 +284,15 @@ static void where_only_v1_has_groups_they_say_the_container(void **state)
 {
 	struct world *w = *state;
 	struct process *p = seen(w, START);
+	struct enrich *e;
 
 	put_process(w);
+	put(w, "proc/self/cgroup", "12:memory:/\n1:name=systemd:/\n0::/\n");
 	put(w, "proc/42/cgroup", "12:memory:/docker/" ID "\n1:name=systemd:/docker/" ID "\n0::/\n");
 	p->cgroup = strdup("/");
-	enrich_process(w->e, p);
+	e = enrich_new(w->fd, w->ps);
+	enrich_process(e, p);
+	enrich_free(e);
 	assert_string_equal(p->cgroup, "/");
 	assert_string_equal(p->where.container_id, ID);
 	assert_string_equal(p->where.container_runtime, "docker");
@@ -484,6 +494,29 @@ static void a_learned_name_replaces_none_that_is_known(void **state)
 	assert_null(enrich_netns(w->e, 4026532001u));
 }
 
+static void the_host_is_told_by_the_first_kernel_thread_too(void **state)
+{
+	static const struct {
+		const char *stat;
+		bool kernel;
+	} rows[] = {
+		{ "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0", true },
+		{ "2 (kthreadd) S 1 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0", false },
+		{ "2 (bash) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0", false },
+		{ "", false },
+	};
+	struct world *w = *state;
+
+	put_link(w, "proc/2/ns/net", "net:[4026531840]");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct session s = { 0 };
+
+		put(w, "proc/2/stat", rows[i].stat);
+		enrich_session(w->e, &s);
+		assert_int_equal(s.host_netns, rows[i].kernel ? 4026531840u : 0);
+	}
+}
+
 static void nothing_is_learned_while_the_host_is_unknown(void **state)
 {
 	struct world *w = *state;
@@ -492,19 +525,44 @@ static void nothing_is_learned_while_the_host_is_unknown(void **state)
 	assert_null(enrich_netns(w->e, 4026532000u));
 }
 
+#define MS 1000000ull
+
+/* Looked for again a quarter of a second later, not before: unknown numbers come in streams. */
 static void a_namespace_named_later_is_found_soon(void **state)
 {
 	struct world *w = *state;
-	const char *name = NULL;
-	time_t end;
+	auto_close int proc = openat(w->fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct netns_names *ns = netns_names_new(w->fd, proc);
+	uint32_t green;
 
 	put_link(w, "proc/1/ns/net", "net:[4026531840]");
-	assert_null(enrich_netns(w->e, 1));
+	assert_null(netns_names_find(ns, 1, 1000 * MS));
 	put(w, "run/netns/green", "");
-	for (end = time(NULL) + 10; !name && time(NULL) < end;)
-		name = enrich_netns(w->e, inode_of(w, "run/netns/green"));
-	assert_non_null(name);
-	assert_string_equal(name, "green");
+	green = inode_of(w, "run/netns/green");
+	assert_null(netns_names_find(ns, green, 1249 * MS));
+	assert_string_equal(netns_names_find(ns, green, 1250 * MS), "green");
+	unlinkat(w->fd, "run/netns/green", 0);
+	assert_string_equal(netns_names_find(ns, green, 1499 * MS), "green");
+	assert_null(netns_names_find(ns, green, 1500 * MS));
+	netns_names_free(ns);
+}
+
+static void a_learned_name_yields_when_it_was_not_seen_for_a_minute(void **state)
+{
+	struct world *w = *state;
+	auto_close int proc = openat(w->fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct netns_names *ns;
+
+	put_link(w, "proc/1/ns/net", "net:[4026531840]");
+	ns = netns_names_new(w->fd, proc);
+	netns_names_learn(ns, 7, "first", 1000 * MS);
+	netns_names_learn(ns, 7, "first", 50000 * MS);
+	netns_names_learn(ns, 7, "second", 100000 * MS);
+	assert_string_equal(netns_names_find(ns, 7, 100000 * MS), "first");
+	netns_names_learn(ns, 7, "second", 110000 * MS);
+	assert_string_equal(netns_names_find(ns, 7, 110000 * MS), "second");
+	netns_names_free(ns);
+	assert_null(netns_names_free(NULL));
 }
 
 static void thousands_of_learned_names_are_not_all_kept(void **state)
@@ -525,7 +583,11 @@ static void a_view_gets_all_its_names_at_once(void **state)
 {
 	struct world *w = *state;
 	struct process p = { .where = { .container_id = (char *)"x", .container_name = (char *)"shop" } };
-	struct record rec = { .has_process = true, .has_socket = true, .uid = 33, .port = 80, .proto = PROTO_TCP,
+	struct record rec = { .has_process = true,
+			      .has_socket = true,
+			      .uid = 33,
+			      .port = 80,
+			      .proto = PROTO_TCP,
 			      .netns = 4026532000u };
 	struct view v = { .rec = &rec, .process = &p };
 
@@ -573,8 +635,8 @@ static void the_first_unprivileged_port_is_a_port_or_unknown(void **state)
 	static const struct {
 		const char *text;
 		int port;
-	} rows[] = { { NULL, -1 }, { "1024\n", 1024 }, { "0\n", 0 }, { "65536\n", 65536 }, { "65537\n", -1 }, { "x", -1 },
-		     { "", -1 } };
+	} rows[] = { { NULL, -1 },      { "1024\n", 1024 }, { "0\n", 0 }, { "65536\n", 65536 },
+		     { "65537\n", -1 }, { "x", -1 },        { "", -1 } };
 	struct world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -632,8 +694,10 @@ int main(void)
 		T(services_go_by_port_and_protocol),
 		T(namespaces_have_the_hosts_a_mounted_or_a_learned_name),
 		T(a_learned_name_replaces_none_that_is_known),
+		T(the_host_is_told_by_the_first_kernel_thread_too),
 		T(nothing_is_learned_while_the_host_is_unknown),
 		T(a_namespace_named_later_is_found_soon),
+		T(a_learned_name_yields_when_it_was_not_seen_for_a_minute),
 		T(thousands_of_learned_names_are_not_all_kept),
 		T(a_view_gets_all_its_names_at_once),
 		T(the_session_knows_boot_host_and_namespace),

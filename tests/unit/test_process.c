@@ -234,13 +234,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_same_key_is_the_same_process, setup, teardown),
-		cmocka_unit_test_setup_teardown(pid_start_and_exec_each_make_another_process, setup, teardown),
-		cmocka_unit_test_setup_teardown(by_pid_the_newest_exec_is_found_in_whatever_order_they_came, setup,
+		cmocka_unit_test_setup_teardown(pid_start_and_exec_each_make_another_process, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(by_pid_the_newest_exec_is_found_in_whatever_order_they_came,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(the_one_used_longest_ago_is_forgotten_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_process_that_is_held_is_never_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_takes_as_many_unrefs_as_refs_to_let_go, setup, teardown),
-		cmocka_unit_test_setup_teardown(when_all_are_held_a_new_one_is_refused_and_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(when_all_are_held_a_new_one_is_refused_and_counted, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(dirty_forgets_what_others_made_of_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(forgetting_frees_all_that_it_has, setup, teardown),
 		cmocka_unit_test(nothing_and_a_process_of_no_table_can_be_held),

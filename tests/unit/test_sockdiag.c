@@ -36,7 +36,7 @@
 struct told {
 	struct diag_row row[64];
 	size_t n;
-	int stop_at;     /* return @stop from this row on; 0: never */
+	int stop_at; /* return @stop from this row on; 0: never */
 	int stop;
 };
 
@@ -61,7 +61,8 @@ static void *add(struct answer *a, unsigned type, unsigned flags, const void *pa
 {
 	struct nlmsghdr *nlh = (struct nlmsghdr *)(a->data + a->len);
 
-	*nlh = (struct nlmsghdr){ .nlmsg_len = (__u32)NLMSG_LENGTH(len), .nlmsg_type = (__u16)type,
+	*nlh = (struct nlmsghdr){ .nlmsg_len = (__u32)NLMSG_LENGTH(len),
+				  .nlmsg_type = (__u16)type,
 				  .nlmsg_flags = (__u16)flags };
 	memcpy(NLMSG_DATA(nlh), payload, len);
 	a->len += NLMSG_SPACE(len);
@@ -71,9 +72,15 @@ static void *add(struct answer *a, unsigned type, unsigned flags, const void *pa
 static struct inet_diag_msg listener(unsigned port)
 {
 	return (struct inet_diag_msg){
-		.idiag_family = AF_INET, .idiag_state = TCP_LISTEN, .idiag_wqueue = 128, .idiag_uid = 33,
-		.idiag_inode = 777, .id = { .idiag_sport = htons((uint16_t)port), .idiag_if = 3,
-					    .idiag_src = { htonl(INADDR_LOOPBACK) }, .idiag_cookie = { 5, 1 } },
+		.idiag_family = AF_INET,
+		.idiag_state = TCP_LISTEN,
+		.idiag_wqueue = 128,
+		.idiag_uid = 33,
+		.idiag_inode = 777,
+		.id = { .idiag_sport = htons((uint16_t)port),
+			.idiag_if = 3,
+			.idiag_src = { htonl(INADDR_LOOPBACK) },
+			.idiag_cookie = { 5, 1 } },
 	};
 }
 
@@ -123,8 +130,10 @@ static void attributes_say_v6only_freebind_and_transparent(void **state)
 		uint8_t opt_value[2], pad2[2];
 	} p = {
 		.m = listener(80),
-		.v6only = { NLA_HDRLEN + 1, INET_DIAG_SKV6ONLY }, .v6only_value = 1,
-		.opt = { NLA_HDRLEN + 2, INET_DIAG_SOCKOPT }, .opt_value = { 0x04 | 0x20 },
+		.v6only = { NLA_HDRLEN + 1, INET_DIAG_SKV6ONLY },
+		.v6only_value = 1,
+		.opt = { NLA_HDRLEN + 2, INET_DIAG_SOCKOPT },
+		.opt_value = { 0x04 | 0x20 },
 	};
 	struct answer a = { 0 };
 	struct told t = { 0 };
@@ -149,7 +158,8 @@ static void an_attribute_that_is_too_short_or_too_long_is_left_out(void **state)
 	} p = {
 		.m = listener(80),
 		.empty = { NLA_HDRLEN, INET_DIAG_SKV6ONLY },
-		.opt = { NLA_HDRLEN + 1, INET_DIAG_SOCKOPT }, .opt_value = 0xff,
+		.opt = { NLA_HDRLEN + 1, INET_DIAG_SOCKOPT },
+		.opt_value = 0xff,
 		.beyond = { 4000, INET_DIAG_SKV6ONLY },
 	};
 	struct answer a = { 0 };
@@ -200,7 +210,8 @@ static void every_cut_of_an_answer_is_survived(void **state)
 	add(&a, SOCK_DIAG_BY_FAMILY, NLM_F_MULTI, &m, sizeof(m));
 	for (size_t len = 0; len <= a.len; len++) {
 		struct told t = { 0 };
-		auto_free char *copy = malloc(len ?: 1); /* exactly as long: the sanitizer sees what is read beyond */
+		auto_free char *copy =
+			malloc(len ?: 1); /* exactly as long: the sanitizer sees what is read beyond */
 
 		memcpy(copy, a.data, len);
 		assert_int_equal(sockdiag_decode(copy, len, 0, PROTO_TCP, tell, &t, &bad, &done), 0);
@@ -214,9 +225,13 @@ static void the_end_the_missing_module_and_errors_are_told_apart(void **state)
 		unsigned type;
 		int error, result;
 	} rows[] = {
-		{ NLMSG_DONE, 0, 0 }, { NLMSG_ERROR, -ENOENT, SOCKDIAG_NO_MODULE },
-		{ NLMSG_DONE, -ENOENT, SOCKDIAG_NO_MODULE }, { NLMSG_ERROR, -EPERM, -EPERM }, { NLMSG_ERROR, 0, 0 },
-		{ NLMSG_ERROR, 17, 0 }, { NLMSG_ERROR, -2147483647, 0 },
+		{ NLMSG_DONE, 0, 0 },
+		{ NLMSG_ERROR, -ENOENT, SOCKDIAG_NO_MODULE },
+		{ NLMSG_DONE, -ENOENT, SOCKDIAG_NO_MODULE },
+		{ NLMSG_ERROR, -EPERM, -EPERM },
+		{ NLMSG_ERROR, 0, 0 },
+		{ NLMSG_ERROR, 17, 0 },
+		{ NLMSG_ERROR, -2147483647, 0 },
 	};
 	struct inet_diag_msg m = listener(80);
 
@@ -670,7 +685,8 @@ int main(void)
 		cmocka_unit_test(the_end_the_missing_module_and_errors_are_told_apart),
 		cmocka_unit_test(who_is_told_may_stop_it),
 		cmocka_unit_test(time_wait_has_an_end_and_no_cookie_is_none),
-		cmocka_unit_test_setup(listeners_of_both_families_are_listed_with_what_they_are, enter_own_netns),
+		cmocka_unit_test_setup(listeners_of_both_families_are_listed_with_what_they_are,
+				       enter_own_netns),
 		cmocka_unit_test(udp_is_listed_when_asked_for),
 		cmocka_unit_test(a_socket_bound_but_not_listening_is_listed_where_the_kernel_can),
 		cmocka_unit_test(a_port_asked_for_leaves_all_others_out),
