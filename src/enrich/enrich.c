@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -48,8 +49,9 @@ struct enrich {
 	bool cgroup_looked;
 	bool legacy_cgroups; /* there are v1 hierarchies, which may say more */
 	char cgroup_mount[PATH_MAX];
-	int port_start;         /* ip_unprivileged_port_start */
-	uint64_t port_start_ns; /* when it was read; 0: never */
+	uint64_t sysctls_ns; /* when these were read; 0: never */
+	int port_start;      /* ip_unprivileged_port_start */
+	unsigned ephemeral_low, ephemeral_high;
 };
 
 static uint64_t now_ns(void)
@@ -233,23 +235,43 @@ void enrich_view(struct enrich *e, struct view *v)
 
 /* ---- the machine ---- */
 
-int enrich_unprivileged_port_start(struct enrich *e)
+/* Read again at most once a second; what cannot be read or is no port stays what it is without the file. */
+static void read_sysctls(struct enrich *e)
 {
 	uint64_t now = now_ns();
-	char text[16];
-	size_t len;
+	unsigned low, high;
+	char text[32];
 	uint32_t port;
+	size_t len;
 
-	if (e->port_start_ns && now - e->port_start_ns < SYSCTL_NS)
-		return e->port_start;
-	e->port_start_ns = now;
+	if (e->sysctls_ns && now - e->sysctls_ns < SYSCTL_NS)
+		return;
+	e->sysctls_ns = now;
 	e->port_start = -1;
-	if (proc_read(e->proc_fd, "sys/net/ipv4/ip_unprivileged_port_start", text, sizeof(text), &len))
-		return -1;
-	text[strcspn(text, "\n")] = '\0';
-	if (!parse_u32(text, &port) && port <= 65536)
-		e->port_start = (int)port;
+	e->ephemeral_low = 32768; /* the kernel's own range */
+	e->ephemeral_high = 60999;
+	if (!proc_read(e->proc_fd, "sys/net/ipv4/ip_unprivileged_port_start", text, sizeof(text), &len)) {
+		text[strcspn(text, "\n")] = '\0';
+		if (!parse_u32(text, &port) && port <= 65536)
+			e->port_start = (int)port;
+	}
+	if (!proc_read(e->proc_fd, "sys/net/ipv4/ip_local_port_range", text, sizeof(text), &len) &&
+	    sscanf(text, "%5u %5u", &low, &high) == 2) {
+		e->ephemeral_low = low;
+		e->ephemeral_high = high;
+	}
+}
+
+int enrich_unprivileged_port_start(struct enrich *e)
+{
+	read_sysctls(e);
 	return e->port_start;
+}
+
+bool enrich_port_is_ephemeral(struct enrich *e, uint16_t port)
+{
+	read_sysctls(e);
+	return port >= e->ephemeral_low && port <= e->ephemeral_high;
 }
 
 /* The boot id without its dashes; empty when it is none. */

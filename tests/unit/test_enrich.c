@@ -650,6 +650,35 @@ static void the_first_unprivileged_port_is_a_port_or_unknown(void **state)
 	}
 }
 
+static void ports_that_the_kernel_chooses_are_those_of_its_range(void **state)
+{
+	static const struct {
+		const char *range;
+		uint16_t port;
+		bool ephemeral;
+	} rows[] = {
+		{ NULL, 32767, false },
+		{ NULL, 32768, true },
+		{ NULL, 60999, true },
+		{ NULL, 61000, false },
+		{ "1024\t2000\n", 1023, false },
+		{ "1024\t2000\n", 1024, true },
+		{ "1024\t2000\n", 2000, true },
+		{ "1024\t2000\n", 2001, false },
+		{ "x", 40000, true },
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct enrich *e = enrich_new(w->fd, w->ps);
+
+		if (rows[i].range)
+			put(w, "proc/sys/net/ipv4/ip_local_port_range", rows[i].range);
+		assert_int_equal(enrich_port_is_ephemeral(e, rows[i].port), rows[i].ephemeral);
+		enrich_free(e);
+	}
+}
+
 static void an_empty_world_is_no_fault(void **state)
 {
 	struct world *w = *state;
@@ -702,6 +731,7 @@ int main(void)
 		T(a_view_gets_all_its_names_at_once),
 		T(the_session_knows_boot_host_and_namespace),
 		T(the_first_unprivileged_port_is_a_port_or_unknown),
+		T(ports_that_the_kernel_chooses_are_those_of_its_range),
 		T(an_empty_world_is_no_fault),
 	};
 
