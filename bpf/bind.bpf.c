@@ -2,7 +2,7 @@
 /* Bind attempts and their results, IPv4 and IPv6: by fexit, or by cgroup hooks and the exit of the system call. */
 #include "tell.bpf.h"
 
-const volatile long opt_nr_bind = 0; /* number of the system call: __NR_bind */
+const volatile int opt_nr_bind = 0;  /* number of the system call: __NR_bind */
 
 /* ---- fexit set: one hook sees request and result ---- */
 
@@ -277,9 +277,9 @@ static __always_inline void listen_exit(long ret)
 
 /* One program for both tracepoints: the verifier's time is most of what starting takes. */
 SEC("tracepoint/syscalls/sys_exit_bind")
-int call_exit(struct trace_event_raw_sys_exit *ctx)
+int call_exit(struct syscall_exit *ctx)
 {
-	if (ctx->id == opt_nr_bind)
+	if (ctx->nr == opt_nr_bind)
 		bind_exit(ctx->ret);
 	else
 		listen_exit(ctx->ret);

@@ -11,7 +11,6 @@ struct early early SEC(".maps");
 struct conflicts conflicts SEC(".maps");
 struct known known SEC(".maps");
 struct lingering lingering SEC(".maps");
-struct adopted adopted SEC(".maps");
 
 const volatile unsigned int opt_netns[PL_NETNS_MAX] = {};
 const volatile unsigned int opt_netns_count = 0;
@@ -30,6 +29,5 @@ unsigned long long lost_failed[PL_KIND_MAX] = {};
 unsigned long long tracked_full = 0;
 unsigned long long hidden_binds = 0;
 unsigned int watch_lingering = 0;
-unsigned int watch_adopted = 0;
 unsigned int tell_owners = 0;
 unsigned long long wanted_sk = 0;

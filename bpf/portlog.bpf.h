@@ -123,14 +123,6 @@ struct lingering {
 	__type(value, struct pl_last_owner);
 };
 
-/* Sockets without a file that user space found in a dump; key: cookie. */
-struct adopted {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, u64);
-	__type(value, u64);
-};
-
 extern struct ring ring SEC(".maps");
 extern struct tracked tracked SEC(".maps");
 extern struct calls calls SEC(".maps");
@@ -138,7 +130,6 @@ extern struct early early SEC(".maps");
 extern struct conflicts conflicts SEC(".maps");
 extern struct known known SEC(".maps");
 extern struct lingering lingering SEC(".maps");
-extern struct adopted adopted SEC(".maps");
 
 /* Knobs, set before the programs are loaded. */
 extern const volatile unsigned int opt_netns[PL_NETNS_MAX]; /* only these; opt_netns_count 0: all */
@@ -159,9 +150,8 @@ extern unsigned long long lost_failed[PL_KIND_MAX]; /* of those, failed calls */
 extern unsigned long long tracked_full;    /* sockets that found no room in tracked */
 extern unsigned long long hidden_binds;    /* ephemeral binds counted and not told */
 extern unsigned int watch_lingering;       /* user space waits for a port to become free */
-extern unsigned int watch_adopted;
 extern unsigned int tell_owners;           /* the iterator tells owners of sockets known already */
-extern unsigned long long wanted_sk;       /* the iterator tells only who has this socket; 0: all */
+extern unsigned long long wanted_sk;       /* the iterator answers who has this socket, and tells nothing; 0: all */
 
 /* Who makes a call, by thread group: never an io_uring worker's own name. */
 struct caller {

@@ -9,8 +9,6 @@ static __always_inline void hint(struct sock *sk, u16 proto, u32 free)
 	struct pl_port key = {};
 	struct pl_event *e;
 
-	if (!*(volatile unsigned int *)&watch_lingering)
-		return;
 	key.netns = socket_netns(sk);
 	key.l3mdev = proto == IPPROTO_TCP ? socket_l3mdev(sk) : 0;
 	key.port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
@@ -35,30 +33,13 @@ static __always_inline void hint(struct sock *sk, u16 proto, u32 free)
 	bpf_ringbuf_submit(e, wake_flags());
 }
 
-/* A socket that user space knows by its cookie alone, because no file led to it. */
-static __always_inline void release_adopted(struct sock *sk, u32 free)
-{
-	u64 cookie, key = (u64)sk;
-	struct pl_tracked t = {};
-
-	if (!*(volatile unsigned int *)&watch_adopted)
-		return;
-	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	if (!cookie || bpf_map_delete_elem(&adopted, &cookie))
-		return;
-	facts_fill(&t, sk, current_task());
-	t.pid = 0;
-	t.start_ns = 0;
-	tell_release(key, &t, free, PL_VIA_STATE, false);
-}
-
 static __always_inline void socket_gone(struct sock *sk, u16 proto, u8 via, bool process_context)
 {
 	u64 key = (u64)sk;
 	struct pl_tracked *t = bpf_map_lookup_elem(&tracked, &key);
 	u32 free;
 
-	if (!t && !*(volatile unsigned int *)&watch_lingering && !*(volatile unsigned int *)&watch_adopted)
+	if (!t && !*(volatile unsigned int *)&watch_lingering)
 		return;
 	free = proto == IPPROTO_TCP ? tcp_free(sk) : udp_free(sk, BPF_CORE_READ(sk, __sk_common.skc_num));
 	if (t) {
@@ -68,7 +49,6 @@ static __always_inline void socket_gone(struct sock *sk, u16 proto, u8 via, bool
 			bpf_map_delete_elem(&tracked, &key);
 		return;
 	}
-	release_adopted(sk, free);
 	hint(sk, proto, free);
 }
 

@@ -58,6 +58,22 @@ static __always_inline void row_first(struct seq_file *seq, u64 key, struct pl_t
 		row_tell(seq, PL_SNAPSHOT, key, t);
 }
 
+/* An answer goes to whoever reads the iterator, not into the ring: it is no event. */
+static __always_inline void row_write(struct seq_file *seq, u64 key, struct task_struct *task)
+{
+	struct pl_owner row = { .sk = key };
+	struct caller c = {};
+
+	caller_fill(&c, task);
+	row.start_ns = c.start_ns;
+	row.exec_id = c.exec_id;
+	row.cgroup_id = c.cgroup_id;
+	row.pid = c.pid;
+	row.uid = c.uid;
+	__builtin_memcpy(row.comm, c.comm, sizeof(row.comm));
+	bpf_seq_write(seq, &row, sizeof(row));
+}
+
 SEC("iter/task_file")
 int each_file(struct bpf_iter__task_file *ctx)
 {
@@ -67,7 +83,7 @@ int each_file(struct bpf_iter__task_file *ctx)
 	struct pl_tracked *known_as, t = {};
 	struct socket *sock;
 	struct sock *sk;
-	u64 key;
+	u64 key, wanted;
 
 	if (!task || !file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
 		return 0;
@@ -79,11 +95,10 @@ int each_file(struct bpf_iter__task_file *ctx)
 	if (!socket_is_ours(sk))
 		return 0;
 	key = (u64)sk;
-	if (*(volatile unsigned long long *)&wanted_sk) {
-		if (key != *(volatile unsigned long long *)&wanted_sk)
-			return 0;
-		facts_fill(&t, sk, task);
-		row_tell(seq, PL_OWNER, key, &t);
+	wanted = *(volatile unsigned long long *)&wanted_sk;
+	if (wanted) {
+		if (key == wanted || (wanted == PL_WANTED_TRACKED && bpf_map_lookup_elem(&tracked, &key)))
+			row_write(seq, key, task);
 		return 0;
 	}
 	if (!netns_wanted(sk) || !holds_port(sk) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
@@ -97,5 +112,43 @@ int each_file(struct bpf_iter__task_file *ctx)
 		row_tell(seq, PL_OWNER, key, &t);
 	else
 		row_first(seq, key, &t);
+	return 0;
+}
+
+/* What no file leads to: the kernel's own sockets, and descriptors on their way in a message. Of the reader's namespace. */
+static __always_inline void without_file(struct seq_file *seq, struct sock *sk)
+{
+	struct pl_tracked t = {};
+	u64 key = (u64)sk;
+
+	if (!socket_is_ours(sk) || bpf_map_lookup_elem(&tracked, &key) || !holds_port(sk) || !netns_wanted(sk) ||
+	    !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
+		return;
+	facts_fill(&t, sk, current_task());
+	t.pid = 0; /* whoever reads the iterator has nothing to do with it */
+	t.start_ns = 0;
+	row_first(seq, key, &t);
+}
+
+SEC("iter/tcp")
+int each_tcp(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *common = ctx->sk_common;
+
+	/* TIME_WAIT and request sockets are no full sockets; connections without a file hold no port of their own. */
+	if (common && BPF_CORE_READ(common, skc_state) == TCP_LISTEN)
+		without_file(ctx->meta->seq, (struct sock *)common);
+	return 0;
+}
+
+SEC("iter/udp")
+int each_udp(struct bpf_iter__udp *ctx)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	struct udp_sock *udp = ctx->udp_sk;
+
+	if (!udp)
+		return 0;
+	without_file(seq, (struct sock *)udp);
 	return 0;
 }

@@ -380,6 +380,26 @@ struct bpf_iter__task_file {
 	};
 };
 
+struct udp_sock;
+
+struct bpf_iter__tcp {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct sock_common *sk_common;
+	};
+};
+
+struct bpf_iter__udp {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct udp_sock *udp_sk;
+	};
+};
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long si;
@@ -420,10 +440,11 @@ struct bpf_sock_addr {
 	} __attribute__((aligned(8)));
 };
 
-/* A raw syscall-exit tracepoint's record: common header, then these. */
-struct trace_event_raw_sys_exit {
+/* The record of tracepoints syscalls/sys_exit_*: as their format file says. */
+struct syscall_exit {
 	__u64 common;
-	long id;
+	int nr;
+	int gap;
 	long ret;
 };
 

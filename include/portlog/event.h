@@ -196,6 +196,19 @@ struct pl_tracked {
 	__u32 reserved;
 };
 
+/* One row of the iterator when it is asked who has a socket open. */
+struct pl_owner {
+	__u64 sk;
+	__u64 start_ns;
+	__u64 exec_id;
+	__u64 cgroup_id;
+	__u32 pid;
+	__u32 uid;
+	char comm[PL_COMM_LEN];
+};
+
+#define PL_WANTED_TRACKED 1 /* wanted_sk: every tracked socket; no socket has this address */
+
 /* Key and value of the map of ports that were let go while something lingered on them. */
 struct pl_port {
 	__u32 netns;
@@ -215,6 +228,7 @@ struct pl_last_owner {
 };
 
 _Static_assert(sizeof(struct pl_tracked) == 144, "pl_tracked has a hole");
+_Static_assert(sizeof(struct pl_owner) == 56, "pl_owner has a hole");
 _Static_assert(sizeof(struct pl_port) == 12, "pl_port has a hole");
 _Static_assert(sizeof(struct pl_last_owner) == 56, "pl_last_owner has a hole");
 _Static_assert(sizeof(struct pl_event) == 216, "pl_event has a hole");

@@ -144,6 +144,7 @@ void decode_event(const struct pl_event *e, struct record *ret)
 	ret->proto = decode_proto(e->proto, e->flags);
 	ret->time_ns = e->time_ns;
 	ret->sk = e->sk;
+	ret->tracked_ns = e->since_ns;
 	ret->cookie = e->cookie;
 	ret->inode = e->inode;
 	ret->cgroup_id = e->cgroup_id;

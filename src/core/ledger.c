@@ -246,6 +246,7 @@ static struct entry *entry_new(struct ledger *led, const struct record *rec, str
 		return NULL;
 	}
 	e->sk = rec->sk;
+	e->tracked_ns = rec->tracked_ns;
 	e->since_ns = rec->since_ns ? rec->since_ns : rec->time_ns;
 	e->cookie = rec->cookie;
 	e->inode = rec->inode;
@@ -268,17 +269,15 @@ static struct entry *entry_new(struct ledger *led, const struct record *rec, str
 	return e;
 }
 
-struct entry *ledger_hold(struct ledger *led, const struct record *rec, struct process *process, bool *ret_stale)
+bool entry_is_stale(const struct entry *e, const struct record *rec)
+{
+	return e->tracked_ns && rec->tracked_ns && e->tracked_ns != rec->tracked_ns;
+}
+
+struct entry *ledger_hold(struct ledger *led, const struct record *rec, struct process *process)
 {
 	struct entry *e = rec->sk ? ledger_find(led, rec->sk) : ledger_find_cookie(led, rec->cookie);
-	uint64_t since_ns = rec->since_ns ? rec->since_ns : rec->time_ns;
 
-	*ret_stale = false;
-	if (e && rec->action == ACTION_BIND && since_ns > e->since_ns) {
-		*ret_stale = true;
-		ledger_release(led, e, since_ns);
-		e = NULL;
-	}
 	if (!e)
 		return entry_new(led, rec, process);
 	entry_update(led, e, rec);

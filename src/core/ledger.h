@@ -15,6 +15,7 @@
 struct entry {
 	uint64_t sk;            /* the kernel's key; 0: known by its cookie alone */
 	uint64_t id;            /* socket.id; 0: nothing of it has been told */
+	uint64_t tracked_ns;    /* of its record; see there */
 	uint64_t since_ns;
 	uint64_t cookie;
 	uint64_t inode;
@@ -52,11 +53,13 @@ struct ledger *ledger_new(size_t max);                 /* NULL only when out of 
 struct ledger *ledger_free(struct ledger *led);        /* NULL is fine; always returns NULL */
 
 /*
- * A socket took a port (bind, listen, snapshot, autobind): its entry, made or brought up to date from @rec. An entry of
- * the same key that took its port earlier is another socket whose release was lost: *ret_stale says so, and it is
- * gone. NULL: out of memory or full (counted).
+ * A socket took a port (bind, listen, snapshot, autobind): its entry, made or brought up to date from @rec. NULL: out
+ * of memory or full (counted).
  */
-struct entry *ledger_hold(struct ledger *led, const struct record *rec, struct process *process, bool *ret_stale);
+struct entry *ledger_hold(struct ledger *led, const struct record *rec, struct process *process);
+
+/* Is @e another socket than the one of @rec, at the same address? Then its release was lost. */
+bool entry_is_stale(const struct entry *e, const struct record *rec);
 
 struct entry *ledger_find(struct ledger *led, uint64_t sk);           /* NULL: unknown */
 struct entry *ledger_find_cookie(struct ledger *led, uint64_t cookie); /* of those without key; NULL: unknown */

@@ -47,7 +47,7 @@ struct address {
 };
 
 /* Where events were lost. */
-enum lost_where { LOST_NOWHERE, LOST_RING, LOST_QUEUE, LOST_MAP };
+enum lost_where { LOST_NOWHERE, LOST_RING, LOST_QUEUE, LOST_MAP, LOST_HOOK };
 
 /* What a socket was told to be; has_options says whether they are known. */
 #define OPT_REUSEADDR 0x1u
@@ -99,6 +99,7 @@ struct record {
 	int64_t wall_ns;        /* since the epoch */
 	uint64_t socket_id;     /* seq of this socket's first record; 0: no socket */
 	uint64_t sk;            /* the kernel's key, never shown */
+	uint64_t tracked_ns;    /* when the hooks began to track it: with sk it names one socket for good */
 	uint64_t cookie;        /* 0: unknown */
 	uint64_t inode;         /* 0: unknown */
 	uint64_t cgroup_id;     /* 0: unknown */
@@ -127,6 +128,7 @@ struct record {
 	uint8_t free;           /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
 	uint8_t lost_where;     /* enum lost_where */
+	uint8_t lost_action;    /* lost: enum action of what was lost; ACTION_NONE: any */
 	uint8_t reason;         /* enum reason */
 	uint32_t options;       /* OPT_* */
 	uint32_t sock_uid;
@@ -204,6 +206,7 @@ struct session {
 	const char *version;
 	char kernel[65];          /* uname -r */
 	const char *hooks;        /* "fexit", "tracepoint" or "mixed" */
+	uint32_t own_pid;         /* of portlog itself */
 	const char *const *blind; /* what this set cannot see; NULL-terminated, may be NULL */
 	uint32_t host_netns;      /* inode of pid 1's network namespace; 0 unknown */
 	int64_t boot_offset_ns;   /* wall clock minus boot clock, now */

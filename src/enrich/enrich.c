@@ -5,6 +5,7 @@
  */
 #include "enrich/enrich.h"
 
+#include <sys/stat.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -331,4 +332,20 @@ struct enrich *enrich_new(int root_fd, struct processes *ps)
 	e->names = names_new(root_fd);
 	e->netns = netns_names_new(root_fd, e->proc_fd);
 	return e->names && e->netns ? e : enrich_free(e);
+}
+
+uint32_t enrich_netns_inode(struct enrich *e, const char *name)
+{
+	char path[300];
+	struct stat st;
+	uint32_t inode;
+
+	if (!parse_u32(name, &inode))
+		return inode;
+	if (!strcmp(name, "host"))
+		return netns_names_host(e->netns);
+	if (strchr(name, '/') || strlen(name) > NAME_MAX)
+		return 0;
+	snprintf(path, sizeof(path), "run/netns/%s", name);
+	return fstatat(e->root_fd, path, &st, 0) ? 0 : (uint32_t)st.st_ino;
 }

@@ -25,6 +25,8 @@ void enrich_view(struct enrich *e, struct view *v);
 const char *enrich_user(struct enrich *e, uint32_t uid);                       /* NULL: none */
 const char *enrich_service(struct enrich *e, uint16_t port, enum proto proto); /* NULL: none */
 const char *enrich_netns(struct enrich *e, uint32_t inode);                    /* NULL: none */
+/* The inode of the namespace called @name ("host", a name below /run/netns, a number); 0: none now. */
+uint32_t enrich_netns_inode(struct enrich *e, const char *name);
 /* Remember what a namespace is called (a container's name), unless it is known already. */
 void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name);
 /* ip_unprivileged_port_start of this namespace as far as it can be read without entering it, else -1. */

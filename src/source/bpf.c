@@ -117,6 +117,14 @@ static bool fexit_taken(const struct tracer *t)
 	return true;
 }
 
+static bool has_iterator(const struct tracer *t, const char *target)
+{
+	char context[64];
+
+	snprintf(context, sizeof(context), "bpf_iter__%s", target);
+	return btf__find_by_name_kind(t->btf, context, BTF_KIND_STRUCT) > 0;
+}
+
 static bool program_available(void *arg, const char *name)
 {
 	struct tracer *t = arg;
@@ -136,7 +144,7 @@ static bool program_available(void *arg, const char *name)
 		return tracepoint_proto(t, target) && (strcmp(name, "uring_entry") != 0 || uring_passes_entry(t)) &&
 		       (strcmp(name, "uring_result") != 0 || !uring_passes_entry(t));
 	if (!strncmp(section, "iter/", 5))
-		return btf__find_by_name_kind(t->btf, "bpf_iter__task_file", BTF_KIND_STRUCT) > 0;
+		return has_iterator(t, target);
 	return true;
 }
 
@@ -487,45 +495,102 @@ uint64_t tracer_missed(const struct tracer *t)
 	return sum;
 }
 
-/* The iterator writes eight bytes for each row it tells, so that a read returns now and then and the ring is drained. */
-static int iterator_read(int fd, int (*between)(void *arg), void *arg)
+static int iterator_open(struct bpf_program *p, struct bpf_link **ret_link, int *ret_fd)
 {
-	char rows[2048];
-	ssize_t n;
-	int r;
+	struct bpf_link *link = bpf_program__attach_iter(p, NULL);
+	int fd;
 
-	for (;;) {
-		n = read(fd, rows, sizeof(rows));
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (n < 0)
-			return fail(-errno, "read the iterator over open files");
-		r = between ? between(arg) : 0;
-		if (r || n == 0)
-			return r;
+	if (!link)
+		return fail(-errno, "attach the iterator %s", bpf_program__section_name(p));
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0) {
+		int error = -errno;
+
+		bpf_link__destroy(link);
+		return fail(error, "create the iterator %s", bpf_program__section_name(p));
 	}
+	*ret_link = link;
+	*ret_fd = fd;
+	return 0;
 }
 
-int tracer_iterate(struct tracer *t, bool owners, uint64_t sk, int (*between)(void *arg), void *arg)
+static ssize_t iterator_read(int fd, void *rows, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, rows, size);
+	while (n < 0 && (errno == EAGAIN || errno == EINTR));
+	return n < 0 ? fail(-errno, "read a BPF iterator") : n;
+}
+
+/* The iterator writes eight bytes for each row it tells, so that a read returns now and then and the ring is drained. */
+static int iterate(struct bpf_program *p, int (*between)(void *arg), void *arg)
 {
 	struct bpf_link *link;
-	int fd, r;
+	char rows[2048];
+	int fd, r, b;
+
+	r = iterator_open(p, &link, &fd);
+	if (r < 0)
+		return r;
+	do {
+		r = (int)iterator_read(fd, rows, sizeof(rows));
+		b = r >= 0 ? between(arg) : 0;
+	} while (r > 0 && !b);
+	close(fd);
+	bpf_link__destroy(link);
+	return b ? b : r;
+}
+
+int tracer_iterate(struct tracer *t, bool owners, int (*between)(void *arg), void *arg)
+{
+	int r;
 
 	if (!is_chosen(t, "snapshot", HOOKS_ANY))
 		return -ENOTSUP;
 	t->skel->bss->tell_owners = owners;
-	t->skel->bss->wanted_sk = sk;
-	link = bpf_program__attach_iter(t->skel->progs.each_file, NULL);
-	if (!link)
-		return fail(-errno, "attach the iterator over open files");
-	fd = bpf_iter_create(bpf_link__fd(link));
-	r = fd < 0 ? fail(-errno, "create the iterator over open files") : iterator_read(fd, between, arg);
-	if (fd >= 0)
-		close(fd);
-	bpf_link__destroy(link);
+	r = iterate(t->skel->progs.each_file, between, arg);
 	t->skel->bss->tell_owners = 0;
-	t->skel->bss->wanted_sk = 0;
 	return r;
+}
+
+int tracer_iterate_fileless(struct tracer *t, int (*between)(void *arg), void *arg)
+{
+	int r;
+
+	if (!is_chosen(t, "fileless", HOOKS_ANY))
+		return -ENOTSUP;
+	r = iterate(t->skel->progs.each_udp, between, arg);
+	return r ? r : iterate(t->skel->progs.each_tcp, between, arg);
+}
+
+int tracer_owners(struct tracer *t, uint64_t sk, int (*each)(void *arg, const struct pl_owner *row), void *arg)
+{
+	struct pl_owner rows[64];
+	struct bpf_link *link;
+	size_t have = 0;
+	ssize_t n;
+	int fd, r;
+
+	if (!is_chosen(t, "snapshot", HOOKS_ANY))
+		return -ENOTSUP;
+	r = iterator_open(t->skel->progs.each_file, &link, &fd);
+	if (r < 0)
+		return r;
+	t->skel->bss->wanted_sk = sk;
+	while ((n = iterator_read(fd, (char *)rows + have, sizeof(rows) - have)) > 0 && !r) {
+		have += (size_t)n;
+		for (size_t i = 0; i < have / sizeof(rows[0]) && !r; i++)
+			r = each(arg, &rows[i]);
+		/* A read may end in the middle of a row. */
+		memmove(rows, (char *)rows + have / sizeof(rows[0]) * sizeof(rows[0]), have % sizeof(rows[0]));
+		have %= sizeof(rows[0]);
+	}
+	t->skel->bss->wanted_sk = 0;
+	close(fd);
+	bpf_link__destroy(link);
+	return n < 0 ? (int)n : r;
 }
 
 int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value), void *arg)
@@ -558,16 +623,6 @@ int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, con
 int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret)
 {
 	return bpf_map_lookup_elem(bpf_map__fd(t->skel->maps.tracked), &sk, ret) ? -errno : 0;
-}
-
-int tracer_adopt(struct tracer *t, uint64_t cookie)
-{
-	uint64_t one = 1;
-
-	if (bpf_map_update_elem(bpf_map__fd(t->skel->maps.adopted), &cookie, &one, BPF_ANY))
-		return -errno;
-	__atomic_store_n(&t->skel->bss->watch_adopted, 1, __ATOMIC_SEQ_CST);
-	return 0;
 }
 
 void tracer_watch_lingering(struct tracer *t, bool watch)

@@ -46,16 +46,21 @@ uint64_t tracer_missed(const struct tracer *t);       /* runs of programs that t
 
 /*
  * One pass over every open descriptor of every process: PL_SNAPSHOT and PL_OWNER records come out of the ring.
- * @owners: also of sockets known already. @sk not 0: only PL_OWNER of that socket. @between is called now and then so
- * that the ring can be drained. 0; -ENOTSUP without the iterator; other negative errno with a story.
+ * @owners: also of sockets known already. @between is called now and then so that the ring can be drained. 0; what
+ * @between returned; -ENOTSUP without the iterator; other negative errno with a story.
  */
-int tracer_iterate(struct tracer *t, bool owners, uint64_t sk, int (*between)(void *arg), void *arg);
+int tracer_iterate(struct tracer *t, bool owners, int (*between)(void *arg), void *arg);
+
+/* The same over the sockets of the calling thread's network namespace that no file led to. */
+int tracer_iterate_fileless(struct tracer *t, int (*between)(void *arg), void *arg);
+
+/* Who has socket @sk open (PL_WANTED_TRACKED: any tracked one): one call of @each for every descriptor. As above. */
+int tracer_owners(struct tracer *t, uint64_t sk, int (*each)(void *arg, const struct pl_owner *row), void *arg);
 
 /* Every entry of the map of tracked sockets; each bucket is copied whole, so what stays is found. 0 or negative errno. */
 int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value), void *arg);
 int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret); /* -ENOENT: not there */
 
-int tracer_adopt(struct tracer *t, uint64_t cookie);        /* tell the release of this socket, known by its cookie */
 void tracer_watch_lingering(struct tracer *t, bool watch);  /* tell deaths on lingering ports: PL_HINT */
 
 #endif

@@ -29,6 +29,8 @@ const struct hook hooks[] = {
 	{ "conflict-addr", HOOKS_FEXIT, { "conflict_addr" },                false },
 	{ "uring",    HOOKS_TRACEPOINT, { "uring_entry" },                  false },
 	{ "uring",    HOOKS_TRACEPOINT, { "uring_result" },                 false },
+	{ "fileless", HOOKS_ANY,        { "each_tcp", "each_udp" },         false,
+	  "ports that the kernel's own sockets held before (no BPF iterators over sockets)" },
 	{ "snapshot", HOOKS_ANY,        { "each_file" },                    false,
 	  "who holds the ports that were taken before (no BPF iterator)" },
 };
@@ -62,20 +64,50 @@ static bool row_allowed(const struct hook *h, enum hook_set set)
 	return set == HOOKS_ANY || h->set == HOOKS_ANY || h->set == set;
 }
 
-/* The result of an event decides for its companions: io_uring's hooks are needed only where binds come by tracepoint. */
+/*
+ * Some events only complete another: the same set has to see both, or one would be told twice, or never. Where nothing
+ * but the row's own event is named, it stands alone.
+ */
+static const struct companion {
+	const char *event;
+	const char *of;
+	enum hook_set set; /* needed only where @of is seen by this set; HOOKS_ANY: by the set that sees @of */
+} companions[] = {
+	{ "denial", "bind", HOOKS_ANY },
+	{ "listen-sk", "listen", HOOKS_ANY },
+	{ "listen-denial", "listen", HOOKS_ANY },
+	{ "uring", "bind", HOOKS_TRACEPOINT },
+	{ "uring", "listen", HOOKS_TRACEPOINT },
+};
+
+/* The set of the row chosen for @event: rows of what others go with come first in the table. */
+static enum hook_set set_of(const char *event, const bool *chosen)
+{
+	for (size_t i = 0; i < n_hooks; i++)
+		if (chosen[i] && !strcmp(hooks[i].event, event))
+			return hooks[i].set;
+	return HOOKS_ANY;
+}
+
 static bool row_needed(const struct hook *h, const bool *chosen)
 {
-	if (strcmp(h->event, "uring") != 0)
-		return true;
-	for (size_t i = 0; i < n_hooks; i++)
-		if (chosen[i] && hooks[i].set == HOOKS_TRACEPOINT &&
-		    (!strcmp(hooks[i].event, "bind") || !strcmp(hooks[i].event, "listen")))
+	bool alone = true;
+
+	for (size_t i = 0; i < sizeof(companions) / sizeof(companions[0]); i++) {
+		const struct companion *c = &companions[i];
+
+		if (strcmp(c->event, h->event) != 0)
+			continue;
+		alone = false;
+		if (set_of(c->of, chosen) == (c->set == HOOKS_ANY ? h->set : c->set))
 			return true;
-	return false;
+	}
+	return alone;
 }
 
 int hooks_choose(enum hook_set set, hook_available *available, void *arg, bool *chosen, const char **ret_missing)
 {
+	memset(chosen, 0, n_hooks * sizeof(*chosen));
 	for (size_t i = 0; i < n_hooks;) {
 		size_t end = i;
 		bool found = false;

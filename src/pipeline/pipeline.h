@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The one line that records flow down: kernel hooks, decode, ledger, enrich, filter, sink. */
+#ifndef PIPELINE_PIPELINE_H
+#define PIPELINE_PIPELINE_H
+
+#include "core/filter.h"
+#include "sink/sink.h"
+#include "source/hooks.h"
+
+struct pipeline_config {
+	const struct filter *filter;
+	const struct filter_kernel *kernel;   /* NULL: nothing is judged in the kernel */
+	const struct sink_ops *sink;
+	const struct sink_options *sink_options;
+	enum hook_set hooks;
+	uint32_t ring_bytes;
+	uint64_t count;       /* stop after so many events (bookkeeping not counted); 0: no limit */
+	uint64_t duration_ns; /* stop after so long; 0: no limit */
+	bool snapshot;
+	bool ephemeral;
+	bool autobind;
+	bool verbose;         /* what is used and what is lost, on standard error */
+};
+
+/*
+ * Trace until a signal, the count or the duration. 0; PIPELINE_SHORT when the duration came before the count; -EPIPE
+ * when the reader has gone; other negative errno with a story.
+ */
+#define PIPELINE_SHORT 1
+int pipeline_run(const struct pipeline_config *config);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What was there before the tracer, and what a loss took away: the ledger made equal to the kernel. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pipeline/state.h"
+#include "source/netns.h"
+
+#define RESYNC_AFTER_NS (50 * NS_PER_MS) /* after a loss: let the burst pass */
+
+/* ---- snapshot ---- */
+
+static int drain_between(void *arg)
+{
+	struct pipeline *p = arg;
+	bool any;
+
+	return pipeline_drain(p, &any) || p->stop;
+}
+
+/* Everything that is in the ring now. Bounded: what producers add meanwhile waits for the loop. */
+static void drain_to_here(struct pipeline *p)
+{
+	uint64_t end = ring_produced(p->ring);
+	bool any = true;
+
+	while (any && !p->error && !p->stop && ring_position(p->ring) < end)
+		(void)pipeline_drain(p, &any);
+}
+
+static bool netns_asked(const struct pipeline *p, uint32_t inode)
+{
+	for (size_t i = 0; i < p->n_netns; i++)
+		if (p->netns[i] == inode)
+			return true;
+	return !p->n_netns;
+}
+
+/* Sockets that no file led to, namespace by namespace; one that vanishes meanwhile is left out. */
+static void fileless_all(struct pipeline *p)
+{
+	struct netns_list list = { 0 };
+	int home;
+
+	if (netns_list_all(&list) < 0)
+		return;
+	for (size_t i = 0; i < list.n; i++) {
+		if (!netns_asked(p, list.items[i].inode) || netns_enter(list.items[i].fd, &home) < 0)
+			continue;
+		(void)tracer_iterate_fileless(p->tracer, drain_between, p);
+		(void)netns_leave(home);
+	}
+	netns_list_done(&list);
+}
+
+static void untold_tell(struct pipeline *p)
+{
+	struct entry *e = NULL, *next;
+
+	for (e = ledger_next(p->ledger, NULL); e && !p->error && !p->stop; e = next) {
+		next = ledger_next(p->ledger, e);
+		entry_tell_snapshot(p, e);
+	}
+}
+
+int pipeline_snapshot(struct pipeline *p)
+{
+	uint64_t begin = clock_boot_ns();
+	struct record rec;
+	int r;
+
+	p->syncing = true;
+	r = tracer_iterate(p->tracer, true, drain_between, p);
+	if (r < 0 && r != -ENOTSUP)
+		return r;
+	fileless_all(p);
+	drain_to_here(p);
+	untold_tell(p);
+	p->syncing = false;
+	record_now(&rec, ACTION_SYNCED);
+	rec.count = p->snapshot_count;
+	rec.took_us = (rec.time_ns - begin) / 1000;
+	pipeline_tell(p, &rec, NULL, NULL, NULL);
+	return p->error;
+}
+
+/* ---- losses ---- */
+
+static void lost_tell(struct pipeline *p, uint64_t count, enum lost_where where, enum action action)
+{
+	struct record rec;
+
+	record_now(&rec, ACTION_LOST);
+	rec.count = count;
+	rec.lost_where = where;
+	rec.lost_action = action;
+	p->lost += count;
+	pipeline_tell(p, &rec, NULL, NULL, NULL);
+}
+
+/* Which events the kinds of the ring stand for; what is no event (who a process is, hints) is mended in silence. */
+static const enum action lost_actions[PL_KIND_MAX] = {
+	[PL_BIND] = ACTION_BIND,	 [PL_LISTEN] = ACTION_LISTEN,	  [PL_RELEASE] = ACTION_RELEASE,
+	[PL_AUTOBIND] = ACTION_AUTOBIND, [PL_SNAPSHOT] = ACTION_SNAPSHOT,
+};
+
+static bool ring_losses(struct pipeline *p)
+{
+	bool any = false;
+
+	for (unsigned kind = 0; kind < PL_KIND_MAX; kind++) {
+		uint64_t now = tracer_lost(p->tracer, kind, false);
+
+		if (now == p->lost_seen[kind])
+			continue;
+		if (lost_actions[kind])
+			lost_tell(p, now - p->lost_seen[kind], LOST_RING, lost_actions[kind]);
+		p->lost_seen[kind] = now;
+		any = true;
+	}
+	return any;
+}
+
+static bool other_losses(struct pipeline *p)
+{
+	uint64_t full = tracer_tracked_full(p->tracer);
+	bool any = false;
+
+	if (full != p->map_full_seen) {
+		lost_tell(p, full - p->map_full_seen, LOST_MAP, ACTION_NONE);
+		p->map_full_seen = full;
+		any = true;
+	}
+	return any;
+}
+
+void losses_check(struct pipeline *p)
+{
+	bool ring = ring_losses(p), other = other_losses(p);
+
+	if ((ring || other) && !p->resync_due_ns)
+		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
+}
+
+/* Runs of programs that the kernel skipped because one was running already on that processor. Asked for rarely. */
+void missed_check(struct pipeline *p)
+{
+	uint64_t missed = tracer_missed(p->tracer);
+
+	if (missed == p->missed_seen)
+		return;
+	lost_tell(p, missed - p->missed_seen, LOST_HOOK, ACTION_NONE);
+	p->missed_seen = missed;
+	if (!p->resync_due_ns)
+		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
+}
+
+/* ---- resync ---- */
+
+/* A socket that is tracked and not in the ledger, although it should have been told. */
+struct missing {
+	uint64_t sk;
+	struct pl_tracked value;
+};
+
+struct comparison {
+	struct pipeline *pipeline;
+	struct missing *missing;
+	size_t n, room;
+	uint64_t kept;
+};
+
+static int tracked_compare(void *arg, uint64_t sk, const struct pl_tracked *value)
+{
+	struct comparison *c = arg;
+	struct entry *e = ledger_find(c->pipeline->ledger, sk);
+
+	if (e && e->tracked_ns == value->since_ns) {
+		e->mark = c->pipeline->mark;
+		c->kept++;
+		return 0;
+	}
+	if (value->told == PL_TOLD_NOT || value->told == PL_TOLD_HIDDEN)
+		return 0;
+	if (c->n == c->room) {
+		size_t room = c->room ? c->room * 2 : 256;
+		struct missing *more = reallocarray(c->missing, room, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		c->missing = more;
+		c->room = room;
+	}
+	c->missing[c->n].sk = sk;
+	c->missing[c->n++].value = *value;
+	return 0;
+}
+
+/* The same facts as the record that was lost, out of the map. */
+static void missing_record(const struct missing *m, struct record *rec)
+{
+	struct pl_event e = {
+		.kind = PL_SNAPSHOT,
+		.flags = m->value.flags,
+		.time_ns = clock_boot_ns(),
+		.sk = m->sk,
+		.cookie = m->value.cookie,
+		.inode = m->value.inode,
+		.since_ns = m->value.since_ns,
+		.start_ns = m->value.start_ns,
+		.exec_id = m->value.exec_id,
+		.cgroup_id = m->value.cgroup_id,
+		.pid = m->value.pid,
+		.tid = m->value.pid,
+		.ppid = m->value.ppid,
+		.uid = m->value.uid,
+		.gid = m->value.gid,
+		.sock_uid = m->value.sock_uid,
+		.netns = m->value.netns,
+		.ifindex = m->value.ifindex,
+		.port = m->value.port,
+		.proto = m->value.proto,
+		.family = m->value.family,
+		.state = m->value.state,
+		.via = PL_VIA_ITER,
+	};
+
+	memcpy(e.addr, m->value.addr, sizeof(e.addr));
+	memcpy(e.comm, m->value.comm, sizeof(e.comm));
+	memcpy(e.iface, m->value.iface, sizeof(e.iface));
+	decode_event(&e, rec);
+	rec->since_ns = m->value.since_ns;
+	rec->since_precision = SINCE_EXACT;
+	rec->correction = true;
+}
+
+static bool still_tracked(struct pipeline *p, uint64_t sk, uint64_t tracked_ns)
+{
+	struct pl_tracked now;
+
+	return !tracer_tracked_get(p->tracer, sk, &now) && now.since_ns == tracked_ns;
+}
+
+static uint64_t missing_add(struct pipeline *p, const struct comparison *c)
+{
+	uint64_t added = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct missing *m = &c->missing[i];
+		struct record rec;
+		struct entry *e;
+
+		e = ledger_find(p->ledger, m->sk);
+		if (e && e->tracked_ns == m->value.since_ns) {
+			e->mark = p->mark; /* its record was in the ring */
+			continue;
+		}
+		if (!still_tracked(p, m->sk, m->value.since_ns))
+			continue;
+		missing_record(m, &rec);
+		if (e) {
+			tell_release_of(p, e, rec.time_ns);
+			ledger_release(p->ledger, e, rec.time_ns);
+		}
+		e = ledger_hold(p->ledger, &rec, process_of(p, &rec));
+		if (!e)
+			continue;
+		e->mark = p->mark;
+		e->snapshot_untold = true;
+		entry_tell_snapshot(p, e);
+		handoff_watch(p, e);
+		added++;
+	}
+	return added;
+}
+
+/* Entries from before @begin_ns that the map does not have: their releases were lost. */
+static uint64_t gone_remove(struct pipeline *p, uint64_t begin_ns)
+{
+	struct entry *e, *next;
+	uint64_t removed = 0;
+
+	for (e = ledger_next(p->ledger, NULL); e; e = next) {
+		next = ledger_next(p->ledger, e);
+		if (e->mark == p->mark || !e->sk || e->tracked_ns >= begin_ns ||
+		    still_tracked(p, e->sk, e->tracked_ns))
+			continue;
+		entry_tell_snapshot(p, e);
+		tell_release_of(p, e, clock_boot_ns());
+		ledger_release(p->ledger, e, clock_boot_ns());
+		removed++;
+	}
+	return removed;
+}
+
+int pipeline_resync(struct pipeline *p)
+{
+	struct comparison c = { .pipeline = p };
+	uint64_t begin_ns = clock_boot_ns(), before = p->snapshot_count;
+	struct record rec;
+	int r;
+
+	p->resync_due_ns = 0;
+	p->mark++;
+	/* What found no room in the map is found by its file. */
+	r = tracer_iterate(p->tracer, false, drain_between, p);
+	if (r < 0 && r != -ENOTSUP)
+		return r;
+	r = tracer_tracked_all(p->tracer, tracked_compare, &c);
+	drain_to_here(p);
+	record_now(&rec, ACTION_RESYNC);
+	if (r >= 0) {
+		(void)missing_add(p, &c);
+		untold_tell(p);
+		rec.removed = gone_remove(p, begin_ns);
+	}
+	free(c.missing);
+	rec.added = p->snapshot_count - before;
+	rec.kept = c.kept;
+	rec.time_ns = clock_boot_ns();
+	pipeline_tell(p, &rec, NULL, NULL, NULL);
+	return r < 0 ? r : p->error;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One record to filter and sink. */
+#include <errno.h>
+#include <string.h>
+
+#include "pipeline/state.h"
+
+static bool is_bookkeeping(enum action action)
+{
+	return action == ACTION_START || action == ACTION_STOP || action == ACTION_SYNCED || action == ACTION_LOST ||
+	       action == ACTION_RESYNC || action == ACTION_CLOCK;
+}
+
+void record_now(struct record *rec, enum action action)
+{
+	memset(rec, 0, sizeof(*rec));
+	rec->action = action;
+	rec->time_ns = clock_boot_ns();
+}
+
+struct process *process_of(struct pipeline *p, const struct record *rec)
+{
+	struct process_key key = { .pid = rec->pid, .start_ns = rec->start_ns, .exec_id = rec->exec_id };
+	struct process *process;
+	bool new;
+
+	if (!rec->pid)
+		return NULL;
+	process = processes_get(p->processes, &key, &new);
+	if (!process || !new)
+		return process;
+	process->cgroup_id = rec->cgroup_id;
+	process->ppid = rec->ppid;
+	process->uid = rec->uid;
+	process->gid = rec->gid;
+	memcpy(process->comm, rec->comm, sizeof(process->comm));
+	return process;
+}
+
+void record_from_entry(struct record *rec, const struct entry *e, enum action action)
+{
+	*rec = e->told;
+	rec->action = action;
+	rec->seq = 0;
+	rec->socket_id = e->id;
+	rec->error = 0;
+	rec->has_backlog = false;
+	rec->has_asked_port = false;
+	rec->asked_addr.family = 0;
+	rec->since_ns = e->since_ns;
+	rec->tid = 0;
+}
+
+static struct process *enriched(struct pipeline *p, struct process *process)
+{
+	if (process && !process->enriched)
+		enrich_process(p->enrich, process);
+	return process;
+}
+
+/* Processes of side arrays: found by pid and start, then filled like the event's own. */
+static struct process *side_process(struct pipeline *p, uint32_t pid, uint64_t start_ns)
+{
+	return pid ? enriched(p, processes_find_pid(p->processes, pid, start_ns)) : NULL;
+}
+
+static void view_sides(struct pipeline *p, struct view *v)
+{
+	/* The arrays are the pipeline's own; they are const for those who render. */
+	struct holder *holders = (struct holder *)v->holders;
+	struct owner *owners = (struct owner *)v->owners;
+
+	for (size_t i = 0; i < v->n_holders; i++)
+		if (!holders[i].process)
+			holders[i].process = side_process(p, holders[i].pid, holders[i].start_ns);
+	for (size_t i = 0; i < v->n_owners; i++)
+		owners[i].process = side_process(p, owners[i].pid, owners[i].start_ns);
+}
+
+void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, struct process *process,
+		   const struct view *extra)
+{
+	struct view v = { 0 };
+	int r;
+
+	if (p->error)
+		return;
+	if (extra)
+		v = *extra;
+	rec->wall_ns = (int64_t)rec->time_ns + p->session.boot_offset_ns;
+	v.rec = rec;
+	v.session = &p->session;
+	v.process = enriched(p, process);
+	view_sides(p, &v);
+	if (rec->has_socket || rec->action == ACTION_FREE)
+		enrich_view(p->enrich, &v);
+	if (!filter_match(p->config->filter, &v))
+		return;
+	rec->seq = ++p->seq;
+	if (rec->has_socket && !rec->socket_id)
+		rec->socket_id = e && e->id ? e->id : rec->seq;
+	if (e && !e->id)
+		e->id = rec->socket_id;
+	if (!is_bookkeeping(rec->action))
+		p->told++;
+	r = p->config->sink->write(p->sink, &v);
+	if (r < 0)
+		p->error = r;
+	if (p->config->count && p->told >= p->config->count)
+		p->stop = true;
+}
+
+void tell_release_of(struct pipeline *p, struct entry *e, uint64_t now_ns)
+{
+	struct record rec;
+
+	record_from_entry(&rec, e, ACTION_RELEASE);
+	rec.time_ns = now_ns;
+	rec.correction = true;
+	rec.free = FREE_UNKNOWN;
+	pipeline_tell(p, &rec, e, e->process, NULL);
+	p->corrected[p->corrected_at].sk = e->sk;
+	p->corrected[p->corrected_at].tracked_ns = e->tracked_ns;
+	p->corrected_at = (p->corrected_at + 1) % CORRECTED_MAX;
+}
