@@ -19,6 +19,7 @@ const struct hook hooks[] = {
 	{ "listen-sk", HOOKS_FEXIT,     { "listen_sk" },                    false },
 	{ "listen-sk", HOOKS_TRACEPOINT, { NULL },                          false },
 	{ "listen-denial", HOOKS_FEXIT, { "listen_denied" },                false },
+	{ "listen-denial", HOOKS_TRACEPOINT, { NULL },                      false, "listens that a security module refuses" },
 	{ "state",    HOOKS_ANY,        { "state_changed" },                true },
 	{ "release-tcp", HOOKS_FEXIT,   { "put_port" },                     true },
 	{ "release-tcp", HOOKS_TRACEPOINT, { "tcp_destroyed" },             true },
@@ -64,10 +65,7 @@ static bool row_allowed(const struct hook *h, enum hook_set set)
 	return set == HOOKS_ANY || h->set == HOOKS_ANY || h->set == set;
 }
 
-/*
- * Some events only complete another: the same set has to see both, or one would be told twice, or never. Where nothing
- * but the row's own event is named, it stands alone.
- */
+/* Some events only complete another: the same set has to see both, or something would be told twice, or never. */
 static const struct companion {
 	const char *event;
 	const char *of;
