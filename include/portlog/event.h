@@ -15,20 +15,20 @@
 
 #define PL_COMM_LEN 16
 #define PL_IFACE_LEN 16
-#define PL_HOLDERS_MAX 8       /* owners of a port handed up with one failure */
-#define PL_PATH_MAX 1024       /* bytes of components of an executable's or cgroup's path */
-#define PL_NAME_MAX 256        /* one component, with its NUL */
-#define PL_ARGS_MAX 1024       /* bytes of argv kept; args_full says how long it was */
+#define PL_HOLDERS_MAX 8 /* owners of a port handed up with one failure */
+#define PL_PATH_MAX 1024 /* bytes of components of an executable's or cgroup's path */
+#define PL_NAME_MAX 256  /* one component, with its NUL */
+#define PL_ARGS_MAX 1024 /* bytes of argv kept; args_full says how long it was */
 
 /* kind */
-#define PL_BIND 1              /* a bind returned */
-#define PL_LISTEN 2            /* a listen returned */
-#define PL_RELEASE 3           /* a tracked socket gave its port up */
-#define PL_AUTOBIND 4          /* a port was taken without bind */
-#define PL_SNAPSHOT 5          /* a socket that was there before, and one process that has it open */
-#define PL_OWNER 6             /* one more process that has a known socket open */
-#define PL_PROCESS 7           /* who a process is, once for each exec: struct pl_process */
-#define PL_HINT 8              /* a socket on a lingering port died: the port may be free now */
+#define PL_BIND 1     /* a bind returned */
+#define PL_LISTEN 2   /* a listen returned */
+#define PL_RELEASE 3  /* a tracked socket gave its port up */
+#define PL_AUTOBIND 4 /* a port was taken without bind */
+#define PL_SNAPSHOT 5 /* a socket that was there before, and one process that has it open */
+#define PL_OWNER 6    /* one more process that has a known socket open */
+#define PL_PROCESS 7  /* who a process is, once for each exec: struct pl_process */
+#define PL_HINT 8     /* a socket on a lingering port died: the port may be free now */
 #define PL_KIND_MAX 9
 
 /* flags of pl_event and pl_holder */
@@ -49,58 +49,59 @@
 #define PL_TRACKED 0x4000u     /* holder: the process fields are the tracked owner's */
 #define PL_LAST 0x8000u        /* holder: the process fields are the last owner's of a socket that is gone */
 #define PL_TRIPPED 0x10000u    /* holder: the one that the kernel's own conflict check stopped at */
-#define PL_PROCESS_CTX 0x20000u /* release: tid and asked_addr are pid and comm of who dropped the last reference */
-#define PL_HOOK_ADDR 0x40000u  /* asked_* is the kernel's own copy; unset: read from the caller's memory */
-#define PL_PEER 0x80000u       /* the socket is connected */
-#define PL_LISTENED 0x100000u  /* the socket has listened at some time */
+/* release: tid and asked_addr are pid and comm of who dropped the last reference */
+#define PL_PROCESS_CTX 0x20000u
+#define PL_HOOK_ADDR 0x40000u /* asked_* is the kernel's own copy; unset: read from the caller's memory */
+#define PL_PEER 0x80000u      /* the socket is connected */
+#define PL_LISTENED 0x100000u /* the socket has listened at some time */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1
-#define PL_VIA_TRACEPOINT 2    /* a syscall's exit */
+#define PL_VIA_TRACEPOINT 2 /* a syscall's exit */
 #define PL_VIA_URING 3
 #define PL_VIA_CGROUP 4
-#define PL_VIA_STATE 5         /* tp_btf/inet_sock_set_state */
+#define PL_VIA_STATE 5 /* tp_btf/inet_sock_set_state */
 #define PL_VIA_ITER 6
-#define PL_VIA_LSM 7           /* fexit/security_socket_bind */
+#define PL_VIA_LSM 7 /* fexit/security_socket_bind */
 
 struct pl_event {
 	__u16 kind;
 	__u16 size;
 	__u32 flags;
 	__u64 time_ns;
-	__u64 sk;              /* address of the struct sock: the key, used again after a release */
-	__u64 cookie;          /* 0: the kernel has not made one */
-	__u64 inode;           /* of the socket's file; 0: none or not readable here */
-	__u64 since_ns;        /* release: when the port was taken */
-	__u64 start_ns;        /* caller's group leader: start_boottime */
-	__u64 exec_id;         /* caller's self_exec_id */
-	__u64 cgroup_id;       /* of the caller, cgroup v2 */
-	__u64 owner_start_ns;  /* release: the owner as tracked */
+	__u64 sk;             /* address of the struct sock: the key, used again after a release */
+	__u64 cookie;         /* 0: the kernel has not made one */
+	__u64 inode;          /* of the socket's file; 0: none or not readable here */
+	__u64 since_ns;       /* release: when the port was taken */
+	__u64 start_ns;       /* caller's group leader: start_boottime */
+	__u64 exec_id;        /* caller's self_exec_id */
+	__u64 cgroup_id;      /* of the caller, cgroup v2 */
+	__u64 owner_start_ns; /* release: the owner as tracked */
 	__u64 owner_exec_id;
-	__u32 pid;             /* caller's thread group */
+	__u32 pid; /* caller's thread group */
 	__u32 tid;
 	__u32 ppid;
-	__u32 uid;             /* effective, of the caller */
+	__u32 uid; /* effective, of the caller */
 	__u32 gid;
 	__u32 owner_pid;
-	__u32 sock_uid;        /* uid of the socket's inode: what the reuseport rule compares */
-	__u32 netns;           /* inode number */
-	__u32 ifindex;         /* SO_BINDTODEVICE or scope */
-	__u32 l3mdev;          /* VRF of the bind bucket */
-	__s32 error;           /* errno, positive; 0: it worked */
-	__s32 backlog;         /* listen only */
-	__u16 port;            /* the socket's own; 0: it has none */
+	__u32 sock_uid; /* uid of the socket's inode: what the reuseport rule compares */
+	__u32 netns;    /* inode number */
+	__u32 ifindex;  /* SO_BINDTODEVICE or scope */
+	__u32 l3mdev;   /* VRF of the bind bucket */
+	__s32 error;    /* errno, positive; 0: it worked */
+	__s32 backlog;  /* listen only */
+	__u16 port;     /* the socket's own; 0: it has none */
 	__u16 asked_port;
-	__u16 proto;           /* IPPROTO_TCP or IPPROTO_UDP; MPTCP is TCP with PL_MPTCP */
-	__u16 family;          /* the socket's: AF_INET or AF_INET6 */
-	__u8 state;            /* TCP state number, also for UDP */
+	__u16 proto;  /* IPPROTO_TCP or IPPROTO_UDP; MPTCP is TCP with PL_MPTCP */
+	__u16 family; /* the socket's: AF_INET or AF_INET6 */
+	__u8 state;   /* TCP state number, also for UDP */
 	__u8 via;
 	__u8 reserved0[2];
 	__u16 asked_family;
 	__u16 reserved1;
-	__u8 addr[16];         /* IPv4 in the first four bytes */
+	__u8 addr[16]; /* IPv4 in the first four bytes */
 	__u8 asked_addr[16];
-	char comm[PL_COMM_LEN]; /* of the group leader; may be any bytes */
+	char comm[PL_COMM_LEN];   /* of the group leader; may be any bytes */
 	char iface[PL_IFACE_LEN]; /* bound device; empty: none */
 };
 
@@ -108,13 +109,13 @@ struct pl_holder {
 	__u64 sk;
 	__u64 cookie;
 	__u64 inode;
-	__u64 since_ns;        /* PL_TRACKED: when it took the port; PL_LAST: when the last owner let go */
+	__u64 since_ns; /* PL_TRACKED: when it took the port; PL_LAST: when the last owner let go */
 	__u64 start_ns;
 	__u64 exec_id;
 	__u64 cgroup_id;
 	__u32 flags;
-	__u32 pid;             /* 0: not tracked */
-	__u32 uid;             /* of the tracked process */
+	__u32 pid; /* 0: not tracked */
+	__u32 uid; /* of the tracked process */
 	__u32 sock_uid;
 	__u32 ifindex;
 	__u16 port;
@@ -129,9 +130,9 @@ struct pl_holder {
 /* A bind or listen that failed with EADDRINUSE, and who was found on the port. size tells it from a plain event. */
 struct pl_failure {
 	struct pl_event event;
-	__u32 count;           /* valid entries of holder */
-	__u16 more;            /* 1: the walk stopped before the end, or there was no room */
-	__u16 children;        /* entries that neither listen nor are merely bound */
+	__u32 count;    /* valid entries of holder */
+	__u16 more;     /* 1: the walk stopped before the end, or there was no room */
+	__u16 children; /* entries that neither listen nor are merely bound */
 	struct pl_holder holder[PL_HOLDERS_MAX];
 };
 
@@ -149,11 +150,11 @@ struct pl_process {
 	__u32 ppid;
 	__u32 uid;
 	__u32 gid;
-	__u32 args_full;       /* length of argv in the process; more than args_len: cut */
-	__u16 exe_len;         /* bytes of exe in use */
+	__u32 args_full; /* length of argv in the process; more than args_len: cut */
+	__u16 exe_len;   /* bytes of exe in use */
 	__u16 args_len;
 	__u16 cgroup_len;
-	__u8 exe_cut;          /* 1: the walk ended before the root */
+	__u8 exe_cut; /* 1: the walk ended before the root */
 	__u8 reserved;
 	char comm[PL_COMM_LEN];
 	char exe[PL_PATH_MAX + PL_NAME_MAX];    /* path components, leaf first, each with its NUL */
@@ -162,16 +163,16 @@ struct pl_process {
 };
 
 /* What told says of a tracked socket. */
-#define PL_TOLD_NOT 0          /* its bind or listen is still under way */
+#define PL_TOLD_NOT 0 /* its bind or listen is still under way */
 #define PL_TOLD_YES 1
-#define PL_TOLD_LOST 2         /* the ring was full: a resync has to tell it */
-#define PL_TOLD_HIDDEN 3       /* ephemeral or filtered: only kept to name a holder */
+#define PL_TOLD_LOST 2   /* the ring was full: a resync has to tell it */
+#define PL_TOLD_HIDDEN 3 /* ephemeral or filtered: only kept to name a holder */
 #define PL_TOLD_SNAPSHOT 4
 
 /* Value of the map of tracked sockets; its key is the socket's address. Whoever holds a port is here. */
 struct pl_tracked {
 	__u64 since_ns;
-	__u64 start_ns;        /* of the process that took the port */
+	__u64 start_ns; /* of the process that took the port */
 	__u64 exec_id;
 	__u64 cgroup_id;
 	__u64 cookie;
@@ -214,7 +215,7 @@ struct pl_port {
 	__u32 netns;
 	__u32 l3mdev;
 	__u16 port;
-	__u16 proto;           /* table: IPPROTO_TCP or IPPROTO_UDP */
+	__u16 proto; /* table: IPPROTO_TCP or IPPROTO_UDP */
 };
 
 struct pl_last_owner {
@@ -237,6 +238,7 @@ _Static_assert(__builtin_offsetof(struct pl_event, port) == 136, "pl_event moved
 _Static_assert(__builtin_offsetof(struct pl_event, addr) == 152, "pl_event moved");
 _Static_assert(sizeof(struct pl_holder) == 120, "pl_holder has a hole");
 _Static_assert(sizeof(struct pl_failure) == 216 + 8 + 8 * 120, "pl_failure has a hole");
-_Static_assert(sizeof(struct pl_process) == 72 + 2 * (PL_PATH_MAX + PL_NAME_MAX) + PL_ARGS_MAX, "pl_process has a hole");
+_Static_assert(sizeof(struct pl_process) == 72 + 2 * (PL_PATH_MAX + PL_NAME_MAX) + PL_ARGS_MAX,
+	       "pl_process has a hole");
 
 #endif

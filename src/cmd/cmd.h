@@ -9,18 +9,18 @@
 
 #define COMMANDS(X) X(trace)
 
-#define EXIT_NO 1      /* the answer is no */
+#define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2
-#define EXIT_CANNOT 3  /* cannot run here */
+#define EXIT_CANNOT 3 /* cannot run here */
 
 struct cmd {
 	const char *name;
-	const char *alias;           /* or NULL */
-	const char *synopsis;        /* after "portlog name" */
-	const char *summary;         /* one line */
-	const char *examples;        /* lines shown first in --help */
+	const char *alias;    /* or NULL */
+	const char *synopsis; /* after "portlog name" */
+	const char *summary;  /* one line */
+	const char *examples; /* lines shown first in --help */
 	const struct arg *args;
-	const struct arg *common;    /* or NULL */
+	const struct arg *common; /* or NULL */
 	size_t opts_size;
 	void (*defaults)(void *opts); /* or NULL: zeroes */
 	/* Exit status, or negative errno with a story. -EINVAL is a usage error. */

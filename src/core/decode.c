@@ -16,9 +16,8 @@ static const uint8_t any_addr[16];
 
 /* What the kinds of the ring are called in a record. */
 static const enum action actions[PL_KIND_MAX] = {
-	[PL_BIND] = ACTION_BIND,	 [PL_LISTEN] = ACTION_LISTEN,
-	[PL_RELEASE] = ACTION_RELEASE,	 [PL_AUTOBIND] = ACTION_AUTOBIND,
-	[PL_SNAPSHOT] = ACTION_SNAPSHOT,
+	[PL_BIND] = ACTION_BIND,         [PL_LISTEN] = ACTION_LISTEN,     [PL_RELEASE] = ACTION_RELEASE,
+	[PL_AUTOBIND] = ACTION_AUTOBIND, [PL_SNAPSHOT] = ACTION_SNAPSHOT,
 };
 
 static bool is_event(uint16_t kind)
@@ -73,7 +72,7 @@ uint32_t decode_options(uint32_t flags, uint8_t family, const uint8_t addr[16])
 		uint32_t option;
 	} map[] = {
 		{ PL_REUSEADDR, OPT_REUSEADDR }, { PL_REUSEPORT, OPT_REUSEPORT },
-		{ PL_FREEBIND, OPT_FREEBIND },	 { PL_TRANSPARENT, OPT_TRANSPARENT },
+		{ PL_FREEBIND, OPT_FREEBIND },   { PL_TRANSPARENT, OPT_TRANSPARENT },
 		{ PL_NO_PORT, OPT_NO_PORT },
 	};
 	uint32_t options = 0;
@@ -189,7 +188,8 @@ static enum holder_kind holder_kind(const struct pl_holder *h, enum proto proto)
 	if (h->flags & PL_KERNEL)
 		return HOLDER_KERNEL;
 	if (proto == PROTO_UDP)
-		return h->flags & PL_EXPLICIT || h->state == TCP_STATE_CLOSE ? HOLDER_LISTENER : HOLDER_CLIENT;
+		return h->flags & PL_EXPLICIT || h->state == TCP_STATE_CLOSE ? HOLDER_LISTENER
+									     : HOLDER_CLIENT;
 	if (h->state == TCP_STATE_LISTEN)
 		return HOLDER_LISTENER;
 	if (h->state == TCP_STATE_CLOSE)

@@ -10,7 +10,7 @@
 
 /* One record of the ring, as what it says it is; exactly one pointer is set. All borrow the ring's memory. */
 struct decoded {
-	const struct pl_event *event;     /* also of a failure */
+	const struct pl_event *event; /* also of a failure */
 	const struct pl_failure *failure;
 	const struct pl_process *process;
 };

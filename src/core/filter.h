@@ -10,7 +10,7 @@ struct filter;
 /* Where and why a text is no filter; a caret goes under text[at]. */
 struct filter_error {
 	size_t at;
-	size_t len;          /* of the word at fault, at least 1 */
+	size_t len; /* of the word at fault, at least 1 */
 	char message[160];
 	char suggestion[96]; /* "did you mean ...", or empty */
 };
@@ -20,7 +20,7 @@ struct filter_error {
  * Names that need the machine (user, netns) are kept as text and resolved by the view's strings at match time.
  */
 int filter_parse(const char *text, struct filter **ret_filter, struct filter_error *ret_error);
-struct filter *filter_free(struct filter *f);     /* NULL is fine; always returns NULL */
+struct filter *filter_free(struct filter *f); /* NULL is fine; always returns NULL */
 
 /* Bookkeeping kinds (start, stop, synced, lost, resync, clock) always match. NULL matches everything. */
 bool filter_match(const struct filter *f, const struct view *view);
@@ -36,9 +36,9 @@ bool filter_word_starts(const char *word);
  * A netns name that cannot be resolved to an inode number must let everything pass.
  */
 struct filter_kernel {
-	bool ports_valid;             /* only these ports (asked or held) can match */
-	uint8_t ports[65536 / 8];     /* bit p%8 of byte p/8 */
-	bool netns_valid;             /* only these namespaces can match; NULL-terminated names or numbers, as typed */
+	bool ports_valid;         /* only these ports (asked or held) can match */
+	uint8_t ports[65536 / 8]; /* bit p%8 of byte p/8 */
+	bool netns_valid; /* only these namespaces can match; NULL-terminated names or numbers, as typed */
 	const char *netns[8];
 	size_t n_netns;
 	bool failed_only;

@@ -373,7 +373,8 @@ bool entry_owner_add(struct entry *e, const struct owner *owner)
 	return true;
 }
 
-struct entry *ledger_on_port(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port, struct entry *after)
+struct entry *ledger_on_port(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port,
+			     struct entry *after)
 {
 	struct port_key key = port_key(netns, proto, port);
 	struct entry *e = after ? after->by_port_next : *port_bucket(led, &key);

@@ -13,21 +13,21 @@
 
 /* One socket that holds a port. */
 struct entry {
-	uint64_t sk;            /* the kernel's key; 0: known by its cookie alone */
-	uint64_t id;            /* socket.id; 0: nothing of it has been told */
-	uint64_t tracked_ns;    /* of its record; see there */
+	uint64_t sk;         /* the kernel's key; 0: known by its cookie alone */
+	uint64_t id;         /* socket.id; 0: nothing of it has been told */
+	uint64_t tracked_ns; /* of its record; see there */
 	uint64_t since_ns;
 	uint64_t cookie;
 	uint64_t inode;
 	struct process *process; /* who took the port; held; NULL: unknown */
 	struct process_key key;  /* of process, also when it is NULL; pid 0: nobody known */
-	struct record told;     /* the record it came with: address, options, identity */
-	struct owner *owners;   /* processes seen with it open, beside process; n_owners of them */
+	struct record told;      /* the record it came with: address, options, identity */
+	struct owner *owners;    /* processes seen with it open, beside process; n_owners of them */
 	uint32_t n_owners;
-	uint32_t owners_count;  /* seen, which may be more */
-	uint32_t mark;          /* of the last resync that found it */
-	bool snapshot_untold;   /* found by a snapshot that is still under way */
-	bool handed;            /* its binder is gone, others have it */
+	uint32_t owners_count; /* seen, which may be more */
+	uint32_t mark;         /* of the last resync that found it */
+	bool snapshot_untold;  /* found by a snapshot that is still under way */
+	bool handed;           /* its binder is gone, others have it */
 	bool listened;
 	struct entry *by_sk_next;
 	struct entry *by_port_next;
@@ -49,8 +49,8 @@ struct past_owner {
 
 struct ledger;
 
-struct ledger *ledger_new(size_t max);                 /* NULL only when out of memory */
-struct ledger *ledger_free(struct ledger *led);        /* NULL is fine; always returns NULL */
+struct ledger *ledger_new(size_t max);          /* NULL only when out of memory */
+struct ledger *ledger_free(struct ledger *led); /* NULL is fine; always returns NULL */
 
 /*
  * A socket took a port (bind, listen, snapshot, autobind): its entry, made or brought up to date from @rec. NULL: out
@@ -61,8 +61,9 @@ struct entry *ledger_hold(struct ledger *led, const struct record *rec, struct p
 /* Is @e another socket than the one of @rec, at the same address? Then its release was lost. */
 bool entry_is_stale(const struct entry *e, const struct record *rec);
 
-struct entry *ledger_find(struct ledger *led, uint64_t sk);           /* NULL: unknown */
-struct entry *ledger_find_cookie(struct ledger *led, uint64_t cookie); /* of those without key; NULL: unknown */
+struct entry *ledger_find(struct ledger *led, uint64_t sk); /* NULL: unknown */
+/* Of those without key; NULL: unknown. */
+struct entry *ledger_find_cookie(struct ledger *led, uint64_t cookie);
 
 /* The socket let its port go: remember who had it, and forget the entry. */
 void ledger_release(struct ledger *led, struct entry *e, uint64_t now_ns);
@@ -71,7 +72,8 @@ void ledger_release(struct ledger *led, struct entry *e, uint64_t now_ns);
 bool entry_owner_add(struct entry *e, const struct owner *owner);
 
 /* Entries of (netns, table of @proto, port), one after the other: NULL first; NULL at the end. */
-struct entry *ledger_on_port(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port, struct entry *after);
+struct entry *ledger_on_port(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port,
+			     struct entry *after);
 /* Entries taken by process @pid, the same way. */
 struct entry *ledger_of_pid(struct ledger *led, uint32_t pid, struct entry *after);
 /* All entries, oldest first, the same way. */

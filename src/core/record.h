@@ -78,63 +78,63 @@ enum holder_kind {
 /* Why a call failed, or HOLDER's kind as a stable word: enum values are not stable, their names (core/explain.h) are. */
 enum reason {
 	REASON_NONE,
-	REASON_HOLDER,             /* EADDRINUSE: the code is the holder's kind */
-	REASON_NO_HOLDER,          /* EADDRINUSE and nobody found any more: "gone" */
+	REASON_HOLDER,              /* EADDRINUSE: the code is the holder's kind */
+	REASON_NO_HOLDER,           /* EADDRINUSE and nobody found any more: "gone" */
 	REASON_EPHEMERAL_EXHAUSTED, /* EADDRINUSE for port 0 */
-	REASON_LOW_PORT,           /* EACCES below ip_unprivileged_port_start */
-	REASON_LSM,                /* EACCES or EPERM from an LSM */
-	REASON_CGROUP,             /* EPERM from a cgroup BPF program */
-	REASON_NOT_LOCAL,          /* EADDRNOTAVAIL */
-	REASON_ALREADY_BOUND,      /* EINVAL on a bound socket */
-	REASON_INVALID,            /* EINVAL otherwise */
-	REASON_FAMILY,             /* EAFNOSUPPORT */
+	REASON_LOW_PORT,            /* EACCES below ip_unprivileged_port_start */
+	REASON_LSM,                 /* EACCES or EPERM from an LSM */
+	REASON_CGROUP,              /* EPERM from a cgroup BPF program */
+	REASON_NOT_LOCAL,           /* EADDRNOTAVAIL */
+	REASON_ALREADY_BOUND,       /* EINVAL on a bound socket */
+	REASON_INVALID,             /* EINVAL otherwise */
+	REASON_FAMILY,              /* EAFNOSUPPORT */
 	REASON_OTHER,
 };
 
 struct record {
 	enum action action;
 	enum proto proto;
-	uint64_t seq;           /* position in the stream, from 1 */
-	uint64_t time_ns;       /* boot clock */
-	int64_t wall_ns;        /* since the epoch */
-	uint64_t socket_id;     /* seq of this socket's first record; 0: no socket */
-	uint64_t sk;            /* the kernel's key, never shown */
-	uint64_t tracked_ns;    /* when the hooks began to track it: with sk it names one socket for good */
-	uint64_t cookie;        /* 0: unknown */
-	uint64_t inode;         /* 0: unknown */
-	uint64_t cgroup_id;     /* 0: unknown */
-	uint64_t since_ns;      /* boot clock: when the port was taken */
-	uint64_t held_ns;       /* release: how long; 0 with since_precision unknown */
-	uint64_t lingered_ns;   /* free: since the release */
-	struct address addr;    /* what the event is about */
+	uint64_t seq;         /* position in the stream, from 1 */
+	uint64_t time_ns;     /* boot clock */
+	int64_t wall_ns;      /* since the epoch */
+	uint64_t socket_id;   /* seq of this socket's first record; 0: no socket */
+	uint64_t sk;          /* the kernel's key, never shown */
+	uint64_t tracked_ns;  /* when the hooks began to track it: with sk it names one socket for good */
+	uint64_t cookie;      /* 0: unknown */
+	uint64_t inode;       /* 0: unknown */
+	uint64_t cgroup_id;   /* 0: unknown */
+	uint64_t since_ns;    /* boot clock: when the port was taken */
+	uint64_t held_ns;     /* release: how long; 0 with since_precision unknown */
+	uint64_t lingered_ns; /* free: since the release */
+	struct address addr;  /* what the event is about */
 	struct address asked_addr; /* when it differs from addr; family 0: it does not */
 	struct address bound_addr; /* bind failed on a bound socket: what it has; family 0: it has nothing */
-	uint16_t bound_port;    /* the same */
+	uint16_t bound_port;       /* the same */
 	uint16_t port;
-	uint16_t asked_port;    /* valid with has_asked_port */
-	uint8_t family;         /* of the socket: AF_INET, AF_INET6 */
-	uint8_t state;          /* TCP state number */
-	uint8_t via;            /* PL_VIA_* */
+	uint16_t asked_port; /* valid with has_asked_port */
+	uint8_t family;      /* of the socket: AF_INET, AF_INET6 */
+	uint8_t state;       /* TCP state number */
+	uint8_t via;         /* PL_VIA_* */
 	bool has_socket;
-	bool has_asked_port;    /* asked_port differs from port */
+	bool has_asked_port; /* asked_port differs from port */
 	bool has_options;
-	bool kernel;            /* a kernel socket */
-	bool ephemeral;         /* port 0 was asked for */
+	bool kernel;    /* a kernel socket */
+	bool ephemeral; /* port 0 was asked for */
 	bool explicit_port;
 	bool has_backlog;
-	bool has_process;       /* pid, tid, ppid, uid, gid, comm are valid */
-	bool hook_addr;         /* the call got as far as the protocol's bind (the address is the kernel's copy) */
-	bool correction;        /* told by a resync */
-	uint8_t free;           /* release: FREE_* */
+	bool has_process; /* pid, tid, ppid, uid, gid, comm are valid */
+	bool hook_addr;   /* the call got as far as the protocol's bind (the address is the kernel's copy) */
+	bool correction;  /* told by a resync */
+	uint8_t free;     /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
-	uint8_t lost_where;     /* enum lost_where */
-	uint8_t lost_action;    /* lost: enum action of what was lost; ACTION_NONE: any */
-	uint8_t reason;         /* enum reason */
-	uint32_t options;       /* OPT_* */
+	uint8_t lost_where;      /* enum lost_where */
+	uint8_t lost_action;     /* lost: enum action of what was lost; ACTION_NONE: any */
+	uint8_t reason;          /* enum reason */
+	uint32_t options;        /* OPT_* */
 	uint32_t sock_uid;
-	uint32_t netns;         /* inode number */
+	uint32_t netns; /* inode number */
 	uint32_t ifindex;
-	int error;              /* errno, positive; 0: it worked */
+	int error; /* errno, positive; 0: it worked */
 	int backlog;
 	uint32_t pid;
 	uint32_t tid;
@@ -150,9 +150,9 @@ struct record {
 	uint64_t added, removed, kept;
 	uint64_t told, lost, hidden; /* stop: events told, lost, ephemeral binds counted and not told */
 	int64_t clock_old_ns, clock_new_ns; /* wall clock before and after a step */
-	char comm[16];          /* of the thread group's leader; any bytes, not always terminated */
+	char comm[16]; /* of the thread group's leader; any bytes, not always terminated */
 	char closed_by_comm[16];
-	char iface[16];         /* bound device */
+	char iface[16]; /* bound device */
 };
 
 _Static_assert(sizeof(struct record) <= 512, "a record is a small value");
@@ -174,25 +174,25 @@ struct owner {
 struct holder {
 	enum holder_kind kind;
 	enum proto proto;
-	uint32_t modifiers;       /* HOLDER_DUAL_STACK ... */
-	uint32_t options;         /* OPT_* of the socket */
-	uint64_t sk;              /* key, never shown */
+	uint32_t modifiers; /* HOLDER_DUAL_STACK ... */
+	uint32_t options;   /* OPT_* of the socket */
+	uint64_t sk;        /* key, never shown */
 	uint64_t cookie;
 	uint64_t inode;
-	uint64_t since_ns;        /* boot clock: when it took the port, or when it let go (last_owner) */
-	uint64_t expires_ns;      /* TIME_WAIT: boot clock when it ends; 0 unknown */
+	uint64_t since_ns;   /* boot clock: when it took the port, or when it let go (last_owner) */
+	uint64_t expires_ns; /* TIME_WAIT: boot clock when it ends; 0 unknown */
 	struct address addr;
 	uint16_t port;
 	uint8_t family;
 	uint8_t state;
 	uint8_t since_precision;
-	bool last_owner;          /* the process is the one that had it last: it is gone or has let go */
-	bool tripped;             /* the kernel's own check stopped here */
+	bool last_owner; /* the process is the one that had it last: it is gone or has let go */
+	bool tripped;    /* the kernel's own check stopped here */
 	uint32_t sock_uid;
 	uint32_t uid;
-	uint32_t pid;             /* 0: no process known */
-	uint32_t owners_count;    /* processes that have it open, when more than one is known */
-	uint32_t ifindex;         /* bound device; 0: none */
+	uint32_t pid;          /* 0: no process known */
+	uint32_t owners_count; /* processes that have it open, when more than one is known */
+	uint32_t ifindex;      /* bound device; 0: none */
 	uint64_t start_ns;
 	char comm[16];
 	const struct process *process; /* NULL: nothing more than pid, uid, comm is known */
@@ -200,8 +200,8 @@ struct holder {
 
 /* What is the same for every record of a run. */
 struct session {
-	char stream[17];          /* 16 hex digits, random for each tracer start */
-	char boot_id[33];         /* 32 hex digits; empty: unknown */
+	char stream[17];  /* 16 hex digits, random for each tracer start */
+	char boot_id[33]; /* 32 hex digits; empty: unknown */
 	char hostname[65];
 	const char *version;
 	char kernel[65];          /* uname -r */
@@ -219,15 +219,15 @@ struct session {
 struct view {
 	const struct record *rec;
 	const struct session *session;
-	const struct process *process;     /* of rec->pid; NULL: nothing more is known */
-	const char *user_name;             /* of rec->uid; NULL unknown */
-	const char *service;               /* of port and proto, /etc/services; NULL none */
-	const char *netns_name;            /* "host", an `ip netns` name, a container's; NULL none */
-	const struct holder *holders;      /* best first */
+	const struct process *process; /* of rec->pid; NULL: nothing more is known */
+	const char *user_name;         /* of rec->uid; NULL unknown */
+	const char *service;           /* of port and proto, /etc/services; NULL none */
+	const char *netns_name;        /* "host", an `ip netns` name, a container's; NULL none */
+	const struct holder *holders;  /* best first */
 	size_t n_holders;
-	const struct owner *owners;        /* snapshot: who has it open; handoff: who has it now */
-	size_t n_owners;                   /* entries */
-	size_t owners_count;               /* how many there are, which may be more */
+	const struct owner *owners;            /* snapshot: who has it open; handoff: who has it now */
+	size_t n_owners;                       /* entries */
+	size_t owners_count;                   /* how many there are, which may be more */
 	const struct explanation *explanation; /* of a failure; NULL: none */
 };
 

@@ -9,18 +9,18 @@
 enum time_style { TIME_STYLE_LOCAL, TIME_STYLE_UTC, TIME_STYLE_BOOT, TIME_STYLE_DELTA };
 
 struct sink_options {
-	int fd;                       /* where it writes */
-	int talk_fd;                  /* text: opening line, blind spots, totals (stderr); 0 or less: nowhere */
-	bool tty;                     /* header and folding as for a person at a terminal */
+	int fd;      /* where it writes */
+	int talk_fd; /* text: opening line, blind spots, totals (stderr); 0 or less: nowhere */
+	bool tty;    /* header and folding as for a person at a terminal */
 	bool color;
-	bool wide;                    /* -o wide */
+	bool wide; /* -o wide */
 	bool header;
 	bool hints;
 	bool quiet;
-	bool ephemeral;               /* port-0 binds are told too: the opening line need not speak of them */
-	bool current_first;           /* text: show snapshot rows (a filter is given), not one line */
-	bool line_buffered;           /* write each line at once (terminal, pipe); else whenever the loop is idle */
-	unsigned columns;             /* terminal width; 0: unknown */
+	bool ephemeral;     /* port-0 binds are told too: the opening line need not speak of them */
+	bool current_first; /* text: show snapshot rows (a filter is given), not one line */
+	bool line_buffered; /* write each line at once (terminal, pipe); else whenever the loop is idle */
+	unsigned columns;   /* terminal width; 0: unknown */
 	enum time_style time;
 	struct field_options field;
 	const struct field *const *only; /* -F */

@@ -19,7 +19,7 @@ struct tracer_options {
 	size_t n_netns;
 	bool ephemeral;
 	bool autobind;
-	const char *cgroup2;                /* where the v2 hierarchy is mounted; NULL: nowhere */
+	const char *cgroup2; /* where the v2 hierarchy is mounted; NULL: nowhere */
 };
 
 struct tracer;
@@ -31,8 +31,8 @@ struct tracer;
 int tracer_open(const struct tracer_options *o, struct tracer **ret);
 struct tracer *tracer_close(struct tracer *t); /* NULL is fine; always returns NULL */
 
-const char *tracer_hooks(const struct tracer *t);            /* "fexit", "tracepoint", "mixed" */
-const char *const *tracer_blind(const struct tracer *t);     /* NULL-terminated */
+const char *tracer_hooks(const struct tracer *t);        /* "fexit", "tracepoint", "mixed" */
+const char *const *tracer_blind(const struct tracer *t); /* NULL-terminated */
 int tracer_ring_fd(const struct tracer *t);
 
 /* The reader says that it will look again by itself. A full barrier: what is in the ring after false is found awake. */
@@ -42,7 +42,7 @@ void tracer_set_awake(struct tracer *t, bool awake);
 uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed);
 uint64_t tracer_tracked_full(const struct tracer *t); /* sockets that found no room in the map */
 uint64_t tracer_hidden(const struct tracer *t);       /* ephemeral binds counted and not told */
-uint64_t tracer_missed(const struct tracer *t);       /* runs of programs that the kernel skipped (recursion) */
+uint64_t tracer_missed(const struct tracer *t); /* runs of programs that the kernel skipped (recursion) */
 
 /*
  * One pass over every open descriptor of every process: PL_SNAPSHOT and PL_OWNER records come out of the ring.
@@ -55,12 +55,14 @@ int tracer_iterate(struct tracer *t, bool owners, int (*between)(void *arg), voi
 int tracer_iterate_fileless(struct tracer *t, int (*between)(void *arg), void *arg);
 
 /* Who has socket @sk open (PL_WANTED_TRACKED: any tracked one): one call of @each for every descriptor. As above. */
-int tracer_owners(struct tracer *t, uint64_t sk, int (*each)(void *arg, const struct pl_owner *row), void *arg);
+int tracer_owners(struct tracer *t, uint64_t sk, int (*each)(void *arg, const struct pl_owner *row),
+		  void *arg);
 
 /* Every entry of the map of tracked sockets; each bucket is copied whole, so what stays is found. 0 or negative errno. */
-int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value), void *arg);
+int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value),
+		       void *arg);
 int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret); /* -ENOENT: not there */
 
-void tracer_watch_lingering(struct tracer *t, bool watch);  /* tell deaths on lingering ports: PL_HINT */
+void tracer_watch_lingering(struct tracer *t, bool watch); /* tell deaths on lingering ports: PL_HINT */
 
 #endif

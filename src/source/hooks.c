@@ -71,10 +71,8 @@ static const struct companion {
 	const char *of;
 	enum hook_set set; /* needed only where @of is seen by this set; HOOKS_ANY: by the set that sees @of */
 } companions[] = {
-	{ "denial", "bind", HOOKS_ANY },
-	{ "listen-sk", "listen", HOOKS_ANY },
-	{ "listen-denial", "listen", HOOKS_ANY },
-	{ "uring", "bind", HOOKS_TRACEPOINT },
+	{ "denial", "bind", HOOKS_ANY },          { "listen-sk", "listen", HOOKS_ANY },
+	{ "listen-denial", "listen", HOOKS_ANY }, { "uring", "bind", HOOKS_TRACEPOINT },
 	{ "uring", "listen", HOOKS_TRACEPOINT },
 };
 
@@ -103,7 +101,8 @@ static bool row_needed(const struct hook *h, const bool *chosen)
 	return alone;
 }
 
-int hooks_choose(enum hook_set set, hook_available *available, void *arg, bool *chosen, const char **ret_missing)
+int hooks_choose(enum hook_set set, hook_available *available, void *arg, bool *chosen,
+		 const char **ret_missing)
 {
 	memset(chosen, 0, n_hooks * sizeof(*chosen));
 	for (size_t i = 0; i < n_hooks;) {
@@ -111,7 +110,8 @@ int hooks_choose(enum hook_set set, hook_available *available, void *arg, bool *
 		bool found = false;
 
 		for (; end < n_hooks && !strcmp(hooks[end].event, hooks[i].event); end++) {
-			chosen[end] = !found && row_allowed(&hooks[end], set) && row_needed(&hooks[end], chosen) &&
+			chosen[end] = !found && row_allowed(&hooks[end], set) &&
+				      row_needed(&hooks[end], chosen) &&
 				      row_available(&hooks[end], available, arg);
 			found = found || chosen[end];
 		}

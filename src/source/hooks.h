@@ -16,12 +16,13 @@ enum hook_set { HOOKS_ANY, HOOKS_FEXIT, HOOKS_TRACEPOINT, N_HOOK_SETS };
 /* Rows of one event stand together, best first; the first that the kernel has is taken. */
 struct hook {
 	const char *event;
-	enum hook_set set;      /* HOOKS_ANY: in every set */
+	enum hook_set set; /* HOOKS_ANY: in every set */
 	/* Names of programs; "name:category/tracepoint" attaches one at another tracepoint too. NULL-terminated. */
 	const char *programs[HOOK_PROGRAMS_MAX + 1];
-	bool required;          /* of the event: without any row of it nothing runs */
-	const char *without;    /* last row of an event: what is not seen when no row can be had; NULL: nothing is missed */
-	const char *blind;      /* what this row does not see even when it runs; NULL: nothing */
+	bool required; /* of the event: without any row of it nothing runs */
+	/* Last row of an event: what is not seen when no row can be had; NULL: nothing is missed. */
+	const char *without;
+	const char *blind; /* what this row does not see even when it runs; NULL: nothing */
 };
 
 extern const struct hook hooks[];
@@ -34,7 +35,8 @@ typedef bool hook_available(void *arg, const char *name);
  * Choose rows for @set (HOOKS_ANY: the best of each event): chosen[i] for hooks[i]. 0; -ENOTSUP when a required event
  * has no row, *@ret_missing names it.
  */
-int hooks_choose(enum hook_set set, hook_available *available, void *arg, bool *chosen, const char **ret_missing);
+int hooks_choose(enum hook_set set, hook_available *available, void *arg, bool *chosen,
+		 const char **ret_missing);
 
 /* "fexit", "tracepoint" or "mixed", by the rows chosen. */
 const char *hooks_name(const bool *chosen);

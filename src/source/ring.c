@@ -92,7 +92,8 @@ int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *da
 
 bool ring_is_empty(const struct ring *r)
 {
-	return __atomic_load_n(r->producer, __ATOMIC_SEQ_CST) == __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
+	return __atomic_load_n(r->producer, __ATOMIC_SEQ_CST) ==
+	       __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
 }
 
 uint64_t ring_position(const struct ring *r)

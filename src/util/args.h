@@ -18,15 +18,16 @@ enum arg_type {
 };
 
 struct arg {
-	char letter;            /* 0: none */
-	const char *name;       /* long name; NULL ends the table */
+	char letter;      /* 0: none */
+	const char *name; /* long name; NULL ends the table */
 	enum arg_type type;
-	size_t offset;          /* in the options struct */
-	const char *value;      /* what the help calls the value; choices for ARG_CHOICE; NULL for a flag */
+	size_t offset;     /* in the options struct */
+	const char *value; /* what the help calls the value; choices for ARG_CHOICE; NULL for a flag */
 	const char *help;
-	int (*set)(void *opts, const char *text); /* ARG_CALL: 0 or -EINVAL with a story; text NULL for a flag */
-	bool flag;              /* ARG_CALL takes no value */
-	bool hidden;            /* works, but is in no help */
+	/* ARG_CALL: 0 or -EINVAL with a story; text NULL for a flag */
+	int (*set)(void *opts, const char *text);
+	bool flag;   /* ARG_CALL takes no value */
+	bool hidden; /* works, but is in no help */
 };
 
 /*

@@ -29,18 +29,18 @@ static inline void cleanup_fclose(FILE **f)
 #define auto_fclose __attribute__((cleanup(cleanup_fclose)))
 
 /* The value of @p, which no longer owns it. */
-#define take(p)                                                                                                      \
-	({                                                                                                           \
-		__typeof__(p) taken_ = (p);                                                                          \
-		(p) = NULL;                                                                                          \
-		taken_;                                                                                              \
+#define take(p)                             \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
 	})
 
-#define take_fd(fd)                                                                                                  \
-	({                                                                                                           \
-		int taken_ = (fd);                                                                                   \
-		(fd) = -1;                                                                                           \
-		taken_;                                                                                              \
+#define take_fd(fd)                \
+	({                         \
+		int taken_ = (fd); \
+		(fd) = -1;         \
+		taken_;            \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -161,7 +161,8 @@ static int events_take(struct loop *l)
 int loop_wait(struct loop *l, int fd, uint64_t timeout_ns)
 {
 	struct pollfd fds[] = { { .fd = l->epoll_fd, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
-	struct timespec timeout = { .tv_sec = (time_t)(timeout_ns / NS_PER_S), .tv_nsec = (long)(timeout_ns % NS_PER_S) };
+	struct timespec timeout = { .tv_sec = (time_t)(timeout_ns / NS_PER_S),
+				    .tv_nsec = (long)(timeout_ns % NS_PER_S) };
 	int n = ppoll(fds, 2, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
 
 	if (n < 0)

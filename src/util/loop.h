@@ -13,8 +13,8 @@ struct loop;
 
 typedef int loop_fn(void *arg, int fd); /* nonzero: loop_wait() returns it */
 
-int loop_new(struct loop **ret);            /* 0 or negative errno with a story */
-struct loop *loop_free(struct loop *l);     /* NULL is fine; always returns NULL */
+int loop_new(struct loop **ret);        /* 0 or negative errno with a story */
+struct loop *loop_free(struct loop *l); /* NULL is fine; always returns NULL */
 
 int loop_watch(struct loop *l, int fd, loop_fn *fn, void *arg); /* readable; 0 or negative errno */
 void loop_unwatch(struct loop *l, int fd);
