@@ -47,11 +47,12 @@ struct situation {
 	uint16_t forgotten_port; /* with tracepoint hooks the release of it is not seen */
 };
 
-#define TABLES(X)                                                                                      \
-	X(calls)                                                                                       \
-	X(errors)                                                                                      \
-	X(port0) X(release) X(holders) X(owners) X(options) X(disconnect) X(process) X(uring) X(mptcp) \
-		X(policy) X(kernel) X(namespaces) X(before)
+#define TABLES(X)                                                                                       \
+	X(calls)                                                                                        \
+	X(errors)                                                                                       \
+	X(port0)                                                                                        \
+	X(release) X(holders) X(owners) X(options) X(disconnect) X(process) X(uring) X(mptcp) X(policy) \
+		X(kernel) X(namespaces) X(before)
 
 #define DECLARE_TABLE(name)                                \
 	extern const struct situation name##_situations[]; \

@@ -158,7 +158,8 @@ const struct situation before_situations[] = {
 	{ "a group from before", NULL, group,
 	  { "snapshot tcp 127.0.0.1:6412 *2",
 	    "release tcp 127.0.0.1:6412 free=false *1",
-	    "release tcp 127.0.0.1:6412 free=true *1" },
+	    "release tcp 127.0.0.1:6412 free=true *1",
+	    "free tcp 127.0.0.1:6412 *1" },
 	  .flags = STARTS_TRACER },
 };
 /* clang-format on */

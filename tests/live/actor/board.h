@@ -14,6 +14,7 @@ struct note {
 };
 
 struct board {
+	int lock; /* of notes: threads and processes take turns */
 	struct note notes[NOTES_MAX];
 	char story[256]; /* why the player gave up; empty: it did not */
 };

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,14 +57,26 @@ static struct note *find_note(const char *name)
 	return NULL;
 }
 
+static struct note *claim_note(const char *name)
+{
+	struct note *n;
+
+	while (__atomic_exchange_n(&board->lock, 1, __ATOMIC_ACQUIRE))
+		sched_yield();
+	n = find_note(name) ?: find_note("");
+	if (n)
+		snprintf(n->name, sizeof(n->name), "%s", name);
+	__atomic_store_n(&board->lock, 0, __ATOMIC_RELEASE);
+	return n;
+}
+
 void note(const char *name, const char *fmt, ...)
 {
-	struct note *n = find_note(name) ?: find_note("");
+	struct note *n = claim_note(name);
 	va_list ap;
 
 	if (!n)
 		give_up("more than %d notes", NOTES_MAX);
-	snprintf(n->name, sizeof(n->name), "%s", name);
 	va_start(ap, fmt);
 	vsnprintf(n->text, sizeof(n->text), fmt, ap);
 	va_end(ap);
