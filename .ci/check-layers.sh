@@ -13,17 +13,18 @@ allow()
 }
 
 neighbours='(enrich|source|sink|forward|view)/.*'
-top='pipeline\.[ch]|cmd/.*|main\.c'
+top='pipeline/.*|cmd/.*|main\.c'
 allow ".*" "util/" ""
 allow "core/.*|store/.*|$neighbours|$top" "core/" "only what is above core may use core"
 allow "store/.*|source/replay\\.c|sink/history\\.c|forward/forward\\.c|$top" "store/" "the store has three users"
 for layer in enrich source sink forward view; do
 	allow "$layer/.*|$top" "$layer/" "$layer is known only to itself and to the pipeline and commands"
 done
-allow "$top" "pipeline\\.h" "only commands use the pipeline"
+allow "$top" "pipeline/" "only commands use the pipeline"
+allow "pipeline/.*" "pipeline/state\\.h" "the pipeline's insides are its own"
 allow "cmd/.*|main\\.c" "cmd/" "only main uses commands"
 
-allow "source/(bpf|live)\\.c" "bpf/" "libbpf lives in source/bpf.c and source/live.c"
+allow "source/bpf\\.c" "bpf/" "libbpf lives in source/bpf.c"
 allow "source/bpf\\.c" "portlog\\.skel\\.h" "the skeleton belongs to source/bpf.c"
 allow "source/sockdiag\\.c" "netlink/" "libnl lives in source/sockdiag.c"
 allow "store/store\\.c" "sqlite3" "sqlite3 lives in store/store.c"
