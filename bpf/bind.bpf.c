@@ -2,8 +2,6 @@
 /* Bind attempts and their results, IPv4 and IPv6: by fexit, or by cgroup hooks and the exit of the system call. */
 #include "tell.bpf.h"
 
-const volatile int opt_nr_bind = 0;  /* number of the system call: __NR_bind */
-
 /* ---- fexit set: one hook sees request and result ---- */
 
 subprog void bind_worked(struct sock *sk, const struct outcome *o)
@@ -30,6 +28,8 @@ static __always_inline int bind_returned(struct sock *sk, const void *addr, int 
 	if (!socket_is_ours(sk))
 		return 0;
 	asked_read(&o.asked, addr, len, true);
+	if (!ret)
+		asked_original(&o.asked);
 	if (ret)
 		tell_failure(sk, &o);
 	else if (BPF_CORE_READ(sk, __sk_common.skc_num))
@@ -84,15 +84,6 @@ int BPF_PROG(bind_denied, struct socket *sock, void *addr, int len, int ret)
 
 /* ---- tracepoint set: request, grant and result come from three hooks ---- */
 
-/* The context's socket: the verifier allows no reads through it, but its address is a key like any other. */
-static __always_inline struct sock *context_socket(void *ctx_sk)
-{
-	struct sock *sk = NULL;
-
-	bpf_probe_read_kernel(&sk, sizeof(sk), &ctx_sk);
-	return sk;
-}
-
 static __always_inline bool protocol_is_ours(u32 protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
@@ -108,7 +99,7 @@ static __always_inline void call_begin(struct sock *sk, struct call *c)
 {
 	u64 id = bpf_get_current_pid_tgid();
 
-	if (told_at_grant(sk) || !netns_wanted(sk) || (c->asked_port && !port_wanted(c->asked_port)))
+	if (!netns_wanted(sk) || (c->asked_port && !port_wanted(c->asked_port)))
 		return;
 	c->sk = (u64)sk;
 	bpf_map_update_elem(&calls, &id, c, BPF_ANY);
@@ -147,7 +138,10 @@ int try6(struct bpf_sock_addr *ctx)
 	return 1;
 }
 
-/* The protocol has given @sk a port; the socket is locked, so nothing of it can be released meanwhile. */
+/*
+ * The protocol has given @sk a port; the socket is locked, so nothing of it can be released meanwhile. Whether the port
+ * was asked for by number says the call: SOCK_BINDPORT_LOCK is set only after this hook.
+ */
 static __always_inline int granted(struct bpf_sock *ctx)
 {
 	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_CGROUP };
@@ -155,31 +149,30 @@ static __always_inline int granted(struct bpf_sock *ctx)
 	struct pl_tracked t = {};
 	struct call *c;
 	struct sock *sk;
-	u64 key, cookie;
+	u64 key;
 
 	if (!protocol_is_ours(ctx->protocol))
 		return 1;
-	cookie = bpf_get_socket_cookie(ctx);
+	t.cookie = bpf_get_socket_cookie(ctx);
 	sk = context_socket(ctx);
 	key = (u64)sk;
 	if (!netns_wanted(sk))
 		return 1;
 	facts_fill(&t, sk, current_task());
-	t.cookie = cookie;
 	t.since_ns = bpf_ktime_get_boot_ns();
 	if (!port_wanted(t.port))
 		return 1;
-	if (!(t.flags & PL_EXPLICIT))
-		t.flags |= PL_EPHEMERAL;
-	if (told_at_grant(sk)) {
-		track(key, &t, PL_TOLD_NOT);
-		tell_granted(key, &o);
-		return 1;
+	c = bpf_map_lookup_elem(&calls, &id);
+	if (c && c->sk == key) {
+		t.flags |= c->asked_port ? PL_EXPLICIT : PL_EPHEMERAL;
+		c->bound = 1;
 	}
 	track(key, &t, PL_TOLD_NOT);
-	c = bpf_map_lookup_elem(&calls, &id);
+	if (!told_at_grant(sk))
+		return 1;
 	if (c && c->sk == key)
-		c->bound = 1;
+		bpf_map_delete_elem(&calls, &id);
+	tell_granted(key, &o);
 	return 1;
 }
 
@@ -193,23 +186,6 @@ SEC("cgroup/post_bind6")
 int granted6(struct bpf_sock *ctx)
 {
 	return granted(ctx);
-}
-
-/* The socket behind a descriptor of the current process; NULL: no descriptor, or of something else. */
-static __always_inline struct sock *descriptor_socket(struct task_struct *task, u32 fd)
-{
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
-	struct file *file = NULL;
-	struct socket *sock;
-
-	if (fd >= BPF_CORE_READ(table, max_fds))
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
-		return NULL;
-	sock = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(sock, sk);
 }
 
 /* What bind(2) was called with that never got to the protocol's hook: an LSM's denial, a sockaddr too short. */
@@ -240,6 +216,21 @@ static __always_inline void bind_ungranted(const struct call *c)
 	tell_portless((void *)c->sk, &o);
 }
 
+/*
+ * What was noted under this thread may be of a call that no hook saw return (a kernel socket's that failed, io_uring's):
+ * then the descriptor names another socket.
+ */
+static __always_inline bool call_is_current(const struct call *c, long ret)
+{
+	struct task_struct *task = current_task();
+	struct sock *sk;
+
+	if (!ret || c->bound)
+		return true;
+	sk = descriptor_socket(task, entry_arg(entry_regs(task), 0));
+	return sk && (u64)socket_normal(sk) == c->sk;
+}
+
 static __always_inline void bind_exit(long ret)
 {
 	u64 id = bpf_get_current_pid_tgid();
@@ -249,6 +240,8 @@ static __always_inline void bind_exit(long ret)
 	if (found) {
 		c = *found;
 		bpf_map_delete_elem(&calls, &id);
+	}
+	if (found && call_is_current(&c, ret)) {
 		if (!ret && !c.bound)
 			bind_ungranted(&c);
 		else

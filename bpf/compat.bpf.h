@@ -123,4 +123,14 @@ static __always_inline u64 entry_arg(struct pt_regs *regs, int n)
 #endif
 }
 
+/* The number of the system call that the current task is in; what io_uring's threads have there is none. */
+static __always_inline int entry_nr(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(regs, orig_ax);
+#else
+	return BPF_CORE_READ(regs, syscallno);
+#endif
+}
+
 #endif

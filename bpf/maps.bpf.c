@@ -21,6 +21,7 @@ const volatile bool opt_ephemeral = false;
 const volatile unsigned int opt_pid = 0;
 const volatile unsigned int pidns_level = 0;
 const volatile unsigned int own_pid = 0;
+const volatile int opt_nr_bind = 0;
 
 unsigned int reader_awake = 0;
 unsigned long long barrier = 0;

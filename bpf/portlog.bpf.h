@@ -141,6 +141,7 @@ extern const volatile bool opt_ephemeral;                   /* port-0 binds are 
 extern const volatile unsigned int opt_pid;                 /* only calls of this process are told; 0: all */
 extern const volatile unsigned int pidns_level;             /* portlog's own pid namespace */
 extern const volatile unsigned int own_pid;
+extern const volatile int opt_nr_bind;                      /* number of the system call: __NR_bind */
 
 /* Shared with the reader while it runs. */
 extern unsigned int reader_awake;          /* the reader will look again by itself: no wake-up needed */
@@ -233,6 +234,32 @@ static __always_inline bool socket_is_ours(struct sock *sk)
 	u16 proto = BPF_CORE_READ(sk, sk_protocol);
 
 	return (family == AF_INET || family == AF_INET6) && (proto == IPPROTO_TCP || proto == IPPROTO_UDP);
+}
+
+/* The context's socket: the verifier allows no reads through it, but its address is a key like any other. */
+static __always_inline struct sock *context_socket(void *ctx_sk)
+{
+	struct sock *sk = NULL;
+
+	bpf_probe_read_kernel(&sk, sizeof(sk), &ctx_sk);
+	return sk;
+}
+
+/* The socket behind a descriptor of the current process; NULL: no descriptor, or of something else. */
+static __always_inline struct sock *descriptor_socket(struct task_struct *task, u32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	struct file *file = NULL;
+	struct socket *sock;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+		return NULL;
+	sock = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(sock, sk);
 }
 
 /* From the socket a program holds to the one that holds the port. */
@@ -411,8 +438,21 @@ static __always_inline void event_fill(struct pl_event *e, u16 kind, u64 sk, con
 	__builtin_memcpy(e->iface, t->iface, sizeof(e->iface));
 }
 
-/* The event's caller is the one who took the socket. */
-static __always_inline void event_caller(struct pl_event *e, const struct pl_tracked *t)
+static __always_inline void event_caller(struct pl_event *e, const struct caller *c)
+{
+	e->start_ns = c->start_ns;
+	e->exec_id = c->exec_id;
+	e->cgroup_id = c->cgroup_id;
+	e->pid = c->pid;
+	e->tid = c->pid;
+	e->ppid = c->ppid;
+	e->uid = c->uid;
+	e->gid = c->gid;
+	__builtin_memcpy(e->comm, c->comm, sizeof(e->comm));
+}
+
+/* The event's caller is the one who took the port. */
+static __always_inline void event_owner(struct pl_event *e, const struct pl_tracked *t)
 {
 	e->start_ns = t->start_ns;
 	e->exec_id = t->exec_id;

@@ -43,6 +43,9 @@ static __always_inline void socket_gone(struct sock *sk, u16 proto, u8 via, bool
 		return;
 	free = proto == IPPROTO_TCP ? tcp_free(sk) : udp_free(sk, BPF_CORE_READ(sk, __sk_common.skc_num));
 	if (t) {
+		/* A TCP socket that was never connected is let go by whoever closes it; others may die in a softirq. */
+		if (proto == IPPROTO_TCP)
+			process_context = !BPF_CORE_READ(sk, __sk_common.skc_dport);
 		if (t->port)
 			release(key, t, free, via, process_context);
 		else

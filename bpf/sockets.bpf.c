@@ -33,7 +33,7 @@ static __always_inline void row_tell(struct seq_file *seq, u16 kind, u64 key, st
 		return;
 	}
 	event_fill(e, kind, key, t);
-	event_caller(e, t);
+	event_owner(e, t);
 	e->via = PL_VIA_ITER;
 	bpf_ringbuf_submit(e, wake_flags());
 	/* So that the reader's read() returns now and then and it can drain the ring. */

@@ -31,21 +31,40 @@ static __always_inline void event_outcome(struct pl_event *e, const struct outco
 }
 
 
+/* Who makes the call: whoever took the port, unless a descriptor was passed on and another process listens. */
+static __always_inline void outcome_caller(struct caller *c, const struct pl_tracked *t, const struct outcome *o)
+{
+	if (o->kind == PL_LISTEN) {
+		caller_fill(c, current_task());
+		return;
+	}
+	c->start_ns = t->start_ns;
+	c->exec_id = t->exec_id;
+	c->cgroup_id = t->cgroup_id;
+	c->pid = t->pid;
+	c->ppid = t->ppid;
+	c->uid = t->uid;
+	c->gid = t->gid;
+	__builtin_memcpy(c->comm, t->comm, sizeof(c->comm));
+}
+
 subprog u8 success_submit(u64 sk, const struct pl_tracked *t, const struct outcome *o)
 {
+	struct caller c = {};
 	struct pl_event *e;
 
 	if (success_hidden(t))
 		return PL_TOLD_HIDDEN;
-	process_tell(t->start_ns, t->pid, t->exec_id, t->cgroup_id);
+	outcome_caller(&c, t, o);
+	process_tell(c.start_ns, c.pid, c.exec_id, c.cgroup_id);
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		count_lost(o->kind, 0);
 		return PL_TOLD_LOST;
 	}
 	event_fill(e, o->kind, sk, t);
-	event_caller(e, t);
-	e->tid = current_tid(t->pid);
+	event_caller(e, &c);
+	e->tid = current_tid(c.pid);
 	event_outcome(e, o);
 	bpf_ringbuf_submit(e, wake_flags());
 	return PL_TOLD_YES;
@@ -85,7 +104,7 @@ static __always_inline void failure_fill(struct pl_event *e, struct sock *sk, co
 					 const struct outcome *o)
 {
 	event_fill(e, o->kind, (u64)sk, t);
-	event_caller(e, t);
+	event_owner(e, t);
 	e->since_ns = 0;
 	e->tid = current_tid(t->pid);
 	event_outcome(e, o);

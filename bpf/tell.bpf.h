@@ -158,7 +158,7 @@ subprog void tell_release(u64 sk, const struct pl_tracked *t, u32 free, u8 via, 
 		return;
 	}
 	event_fill(e, PL_RELEASE, sk, t);
-	event_caller(e, t);
+	event_owner(e, t);
 	e->owner_pid = t->pid;
 	e->owner_start_ns = t->start_ns;
 	e->owner_exec_id = t->exec_id;
@@ -216,11 +216,28 @@ subprog void tell_granted(u64 sk, const struct outcome *o)
 		return;
 	}
 	event_fill(e, o->kind, sk, t);
-	event_caller(e, t);
+	event_owner(e, t);
 	e->via = o->via;
 	e->backlog = o->backlog;
 	t->told = PL_TOLD_YES;
 	bpf_ringbuf_submit(e, wake_flags());
+}
+
+/*
+ * What the caller itself asked for, where a cgroup program has changed it on the way. The caller's memory may have
+ * changed since: so it is believed only for what is told beside the socket's own address, never instead of it.
+ */
+static __always_inline void asked_original(struct asked *a)
+{
+	struct pt_regs *regs = entry_regs(current_task());
+	struct asked original = {};
+
+	if (entry_nr(regs) != opt_nr_bind)
+		return;
+	asked_read(&original, (void *)entry_arg(regs, 1), entry_arg(regs, 2), false);
+	if (original.family != a->family || (original.port == a->port && !__builtin_memcmp(original.addr, a->addr, 4)))
+		return;
+	*a = original;
 }
 
 /* The result of a bind that the protocol saw: @c is a copy of what was noted at its begin. */
@@ -232,6 +249,8 @@ static __always_inline void bind_result(struct call *c, s32 error, u8 via)
 	u64 key = c->sk;
 
 	asked_from_call(&o.asked, c);
+	if (!error && via == PL_VIA_TRACEPOINT)
+		asked_original(&o.asked);
 	if (error) {
 		/* A program after ours refused what the protocol had granted: the port is given back in silence. */
 		if (c->bound)

@@ -19,15 +19,22 @@ static __always_inline struct sock *request_socket(struct io_kiocb *req)
 static __always_inline void request_bound(struct io_kiocb *req, struct sock *sk, s32 res)
 {
 	struct io_async_msghdr *io = BPF_CORE_READ(req, async_data);
+	struct call *c;
 	u64 id = bpf_get_current_pid_tgid();
 	struct pl_tracked *t;
 	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_URING, .error = res < 0 ? -res : 0 };
 	u64 key = (u64)sk;
 
-	/* What the bind hook noted under this thread is of this request, or of nothing any more. */
-	bpf_map_delete_elem(&calls, &id);
-	if (io)
+	/*
+	 * What the bind hook noted under this thread is of this request, or of nothing any more. Without a note the
+	 * protocol has not seen it; the request's own copy may have been recycled by now.
+	 */
+	c = bpf_map_lookup_elem(&calls, &id);
+	if (c && c->sk == key)
+		asked_from_call(&o.asked, c);
+	else if (io)
 		asked_read(&o.asked, (void *)io + bpf_core_field_offset(struct io_async_msghdr, addr), 24, true);
+	bpf_map_delete_elem(&calls, &id);
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (res < 0)
 		tell_failure(sk, &o);

@@ -221,6 +221,7 @@ void decode_holder(const struct pl_holder *h, enum proto proto, struct holder *r
 	ret->uid = h->uid;
 	ret->start_ns = h->start_ns;
 	ret->since_ns = h->since_ns;
+	ret->tracked_ns = h->flags & PL_TRACKED ? h->since_ns : 0;
 	ret->since_precision = SINCE_EXACT;
 	ret->last_owner = !(h->flags & PL_TRACKED);
 	memcpy(ret->comm, h->comm, sizeof(ret->comm));

@@ -176,7 +176,8 @@ struct holder {
 	enum proto proto;
 	uint32_t modifiers; /* HOLDER_DUAL_STACK ... */
 	uint32_t options;   /* OPT_* of the socket */
-	uint64_t sk;        /* key, never shown */
+	uint64_t sk;         /* key, never shown */
+	uint64_t tracked_ns; /* with sk it names one socket for good; 0: not tracked */
 	uint64_t cookie;
 	uint64_t inode;
 	uint64_t since_ns;   /* boot clock: when it took the port, or when it let go (last_owner) */

@@ -164,15 +164,40 @@ static void holder_take(struct holder *h, const struct owner *owner)
 	memcpy(h->comm, owner->comm, sizeof(h->comm));
 }
 
-/* The binder is gone: whoever has the socket open inherited it; nobody: it is on its way in a message. */
-static void holder_orphaned(struct pipeline *p, struct holder *h)
+/* The same socket still, not one that took its address meanwhile? */
+static bool holder_is_there(struct pipeline *p, const struct holder *h)
+{
+	struct pl_tracked now;
+
+	return h->tracked_ns && !tracer_tracked_get(p->tracer, h->sk, &now) && now.since_ns == h->tracked_ns;
+}
+
+/* A handoff was told already: the first of those who have it now is the holder. */
+static bool holder_handed(struct pipeline *p, struct holder *h)
+{
+	struct entry *e = ledger_find(p->ledger, h->sk);
+
+	if (!e || !e->handed || !e->n_owners)
+		return false;
+	h->kind = HOLDER_INHERITED;
+	holder_take(h, &e->owners[0]);
+	return true;
+}
+
+/*
+ * Its binder may be gone, or have sent the descriptor away. Then whoever has the socket open inherited it; nobody does:
+ * it is on its way in a message. What was let go while we looked was held by its binder to the end.
+ */
+static void holder_inherited(struct pipeline *p, struct holder *h)
 {
 	struct owner owners[LEDGER_OWNERS_MAX];
 	size_t n = 0;
 
-	if (h->kind == HOLDER_KERNEL || process_alive(h->pid, h->start_ns))
+	if (holder_handed(p, h))
 		return;
-	if (!owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n))
+	if (process_alive(h->pid, h->start_ns) && owner_has(p, h->sk, h->pid))
+		return;
+	if (!owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n) || !holder_is_there(p, h))
 		return;
 	if (!n) {
 		h->kind = HOLDER_IN_FLIGHT;
@@ -182,18 +207,6 @@ static void holder_orphaned(struct pipeline *p, struct holder *h)
 	holder_take(h, &owners[0]);
 	if (n > 1)
 		h->owners_count = (uint32_t)n;
-}
-
-/* An alive binder may have sent its descriptor away: then nobody has the socket open. */
-static void holder_in_flight(struct pipeline *p, struct holder *h)
-{
-	struct owner owners[1];
-	size_t n = 0;
-
-	if (h->kind != HOLDER_LISTENER && h->kind != HOLDER_BOUND)
-		return;
-	if (owners_scan(p, h->sk, owners, 1, &n) && !n)
-		h->kind = HOLDER_IN_FLIGHT;
 }
 
 /* A connection: which process has it? The last owner of the port stays the answer for accepted ones nobody has. */
@@ -243,13 +256,10 @@ static void holder_refine(struct pipeline *p, struct holder *h, const struct rec
 		holder_time_wait(p, h, rec);
 	else if (h->kind == HOLDER_CLIENT || h->kind == HOLDER_ACCEPTED)
 		holder_connection(p, h, rec);
-	else if (h->kind != HOLDER_KERNEL && h->pid && !h->last_owner) {
-		holder_orphaned(p, h);
-		if (h->kind != HOLDER_INHERITED && h->kind != HOLDER_IN_FLIGHT)
-			holder_in_flight(p, h);
-	} else if (h->kind != HOLDER_KERNEL && !h->pid && h->kind != HOLDER_IN_FLIGHT) {
+	else if (h->kind != HOLDER_KERNEL && h->pid)
+		holder_inherited(p, h);
+	else if (h->kind != HOLDER_KERNEL)
 		h->kind = HOLDER_UNKNOWN;
-	}
 }
 
 static size_t holders_build(struct pipeline *p, const struct record *rec, const struct pl_failure *f,

@@ -16,6 +16,7 @@
 
 #define WATCHES_MAX 4096
 #define SCAN_SHARE 20                  /* a pass may take a twentieth of the time */
+#define SCAN_BURST_NS (100 * NS_PER_MS) /* ahead of that share by so much */
 #define SCAN_LEAST_NS (2 * NS_PER_MS)
 #define SETTLE_NS (2 * NS_PER_MS)      /* the ring's last releases of the process are drained meanwhile */
 
@@ -73,6 +74,14 @@ struct handoffs *handoffs_free(struct handoffs *h, struct pipeline *p)
 	return NULL;
 }
 
+/* The state stands behind the last bracket: comm may have any in it. A zombie has closed its files. */
+static bool is_zombie(const char *stat)
+{
+	const char *at = strrchr(stat, ')');
+
+	return at && (!strncmp(at, ") Z", 3) || !strncmp(at, ") X", 3));
+}
+
 /* Field 22 of /proc/PID/stat is start_boottime in clock ticks. */
 bool process_alive(uint32_t pid, uint64_t start_ns)
 {
@@ -82,7 +91,7 @@ bool process_alive(uint32_t pid, uint64_t start_ns)
 	size_t len;
 
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	if (proc_read(-1, path, text, sizeof(text), &len) < 0 || proc_stat_parse(text, &stat) < 0)
+	if (proc_read(-1, path, text, sizeof(text), &len) < 0 || proc_stat_parse(text, &stat) < 0 || is_zombie(text))
 		return false;
 	return !start_ns || stat.start_ticks == start_ns / tick_ns;
 }
@@ -190,7 +199,7 @@ static int owner_found(void *arg, const struct pl_owner *row)
 static bool scan_begin(struct pipeline *p, uint64_t *ret_begin)
 {
 	*ret_begin = clock_boot_ns();
-	if (*ret_begin >= p->scan.next_ns)
+	if (*ret_begin + SCAN_BURST_NS >= p->scan.next_ns)
 		return true;
 	p->scan.refused++;
 	return false;
@@ -200,7 +209,17 @@ static void scan_end(struct pipeline *p, uint64_t begin)
 {
 	uint64_t now = clock_boot_ns(), rest = (now - begin) * SCAN_SHARE;
 
-	p->scan.next_ns = now + (rest > SCAN_LEAST_NS ? rest : SCAN_LEAST_NS);
+	if (p->scan.next_ns < now)
+		p->scan.next_ns = now;
+	p->scan.next_ns += rest > SCAN_LEAST_NS ? rest : SCAN_LEAST_NS;
+}
+
+bool owner_has(struct pipeline *p, uint64_t sk, uint32_t pid)
+{
+	struct owner one;
+	struct owner_set set = { .pipeline = p, .owners = &one, .max = 1 };
+
+	return tracer_owners(p->tracer, sk, pid, owner_found, &set) < 0 || set.n;
 }
 
 bool owners_scan(struct pipeline *p, uint64_t sk, struct owner *ret, size_t max, size_t *ret_n)
@@ -212,7 +231,7 @@ bool owners_scan(struct pipeline *p, uint64_t sk, struct owner *ret, size_t max,
 	*ret_n = 0;
 	if (!sk || !scan_begin(p, &begin))
 		return false;
-	r = tracer_owners(p->tracer, sk, owner_found, &set);
+	r = tracer_owners(p->tracer, sk, 0, owner_found, &set);
 	scan_end(p, begin);
 	*ret_n = set.n;
 	return r >= 0;
@@ -320,7 +339,7 @@ void handoffs_tick(struct pipeline *p, uint64_t now_ns)
 					g->due_ns = p->scan.next_ns;
 			return;
 		}
-		(void)tracer_owners(p->tracer, PL_WANTED_TRACKED, heir_found, &heirs);
+		(void)tracer_owners(p->tracer, PL_WANTED_TRACKED, 0, heir_found, &heirs);
 		scan_end(p, begin);
 	}
 	while (*at) {

@@ -128,6 +128,8 @@ void handoffs_tick(struct pipeline *p, uint64_t now_ns);
 uint64_t handoffs_next_ns(const struct handoffs *h);                /* 0: none */
 bool process_alive(uint32_t pid, uint64_t start_ns);
 /* Find who has socket @sk open (a pass over every descriptor, if the budget allows). Entries' owners are filled. */
+/* Has process @pid socket @sk open? Cheap; true also when it cannot be told (before 6.1). */
+bool owner_has(struct pipeline *p, uint64_t sk, uint32_t pid);
 bool owners_scan(struct pipeline *p, uint64_t sk, struct owner *ret, size_t max, size_t *ret_n);
 
 #endif

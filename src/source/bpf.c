@@ -31,6 +31,7 @@ struct tracer {
 	bool chosen[ROWS_MAX];
 	const char *blind[TRACER_BLIND_MAX + 1];
 	int cgroup_fd;
+	bool autobind;                   /* ports taken without bind are asked for */
 	bool fexit_refused;              /* probed: the host does not take fexit programs */
 };
 
@@ -131,7 +132,7 @@ static bool program_available(void *arg, const char *name)
 	struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, name);
 	const char *section, *target;
 
-	if (!p)
+	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind))
 		return false;
 	section = bpf_program__section_name(p);
 	target = strchr(section, '/');
@@ -414,6 +415,7 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 	if (!t)
 		return fail(-ENOMEM, "open the tracer");
 	t->cgroup_fd = -1;
+	t->autobind = o->autobind;
 	libbpf_said[0] = '\0';
 	libbpf_set_print(libbpf_print);
 	memlock_raise();
@@ -495,11 +497,16 @@ uint64_t tracer_missed(const struct tracer *t)
 	return sum;
 }
 
-static int iterator_open(struct bpf_program *p, struct bpf_link **ret_link, int *ret_fd)
+/* @pid 0: every process. Older kernels do not know the filter: E2BIG. */
+static int iterator_open(struct bpf_program *p, uint32_t pid, struct bpf_link **ret_link, int *ret_fd)
 {
-	struct bpf_link *link = bpf_program__attach_iter(p, NULL);
+	union bpf_iter_link_info info = { .task.pid = pid };
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_link *link = bpf_program__attach_iter(p, pid ? &opts : NULL);
 	int fd;
 
+	if (!link && pid)
+		return -ENOTSUP;
 	if (!link)
 		return fail(-errno, "attach the iterator %s", bpf_program__section_name(p));
 	fd = bpf_iter_create(bpf_link__fd(link));
@@ -531,7 +538,7 @@ static int iterate(struct bpf_program *p, int (*between)(void *arg), void *arg)
 	char rows[2048];
 	int fd, r, b;
 
-	r = iterator_open(p, &link, &fd);
+	r = iterator_open(p, 0, &link, &fd);
 	if (r < 0)
 		return r;
 	do {
@@ -565,7 +572,7 @@ int tracer_iterate_fileless(struct tracer *t, int (*between)(void *arg), void *a
 	return r ? r : iterate(t->skel->progs.each_tcp, between, arg);
 }
 
-int tracer_owners(struct tracer *t, uint64_t sk, int (*each)(void *arg, const struct pl_owner *row), void *arg)
+int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid, int (*each)(void *arg, const struct pl_owner *row), void *arg)
 {
 	struct pl_owner rows[64];
 	struct bpf_link *link;
@@ -575,7 +582,7 @@ int tracer_owners(struct tracer *t, uint64_t sk, int (*each)(void *arg, const st
 
 	if (!is_chosen(t, "snapshot", HOOKS_ANY))
 		return -ENOTSUP;
-	r = iterator_open(t->skel->progs.each_file, &link, &fd);
+	r = iterator_open(t->skel->progs.each_file, pid, &link, &fd);
 	if (r < 0)
 		return r;
 	t->skel->bss->wanted_sk = sk;

@@ -54,8 +54,11 @@ int tracer_iterate(struct tracer *t, bool owners, int (*between)(void *arg), voi
 /* The same over the sockets of the calling thread's network namespace that no file led to. */
 int tracer_iterate_fileless(struct tracer *t, int (*between)(void *arg), void *arg);
 
-/* Who has socket @sk open (PL_WANTED_TRACKED: any tracked one): one call of @each for every descriptor. As above. */
-int tracer_owners(struct tracer *t, uint64_t sk, int (*each)(void *arg, const struct pl_owner *row),
+/*
+ * Who has socket @sk open (PL_WANTED_TRACKED: any tracked one): one call of @each for every descriptor. @pid not 0: only
+ * that process is looked at; -ENOTSUP where the kernel cannot (before 6.1). As above.
+ */
+int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid, int (*each)(void *arg, const struct pl_owner *row),
 		  void *arg);
 
 /* Every entry of the map of tracked sockets; each bucket is copied whole, so what stays is found. 0 or negative errno. */
