@@ -2,7 +2,8 @@
 /*
  * The join of snapshot and stream under load: four processes bind and close without pause and log the cookies of their
  * sockets, while portlog is started again and again. Once they stop, what it told must be what they did: nothing told
- * twice, nothing missed, and its ledger is the kernel's list.
+ * twice, nothing missed, and its ledger is the kernel's list. JOIN_STARTS says how often; JOIN_KEEP names a file for the
+ * lines of the first start that went wrong.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,6 +31,7 @@
 #define PORTS_EACH 2000
 #define BARRIER_PORT 20000
 #define LOG_MAX (4u << 20)
+#define COMPLAINTS_MAX 5
 #define AFTER_SYNCED 4000 /* binds made once the snapshot is complete */
 #define FIELDS \
 	"schema,stream,seq,ts,uptime_us,action,result,errno,socket_id,proto,addr,port,netns,cookie,hooks,count,where"
@@ -161,9 +163,18 @@ struct told {
 	uint64_t start_ns; /* of the start event: all is hooked */
 	uint64_t synced_ns;
 	uint64_t lost;
+	bool unsynced; /* lost, and no resync since */
+	unsigned n_complaints;
 	struct ledger ledger;
+	FILE *lines; /* all of them, for JOIN_KEEP; NULL: not kept */
 	FILE *story;
 };
+
+static void complain(struct told *t, const char *what, const char *line)
+{
+	if (t->n_complaints++ < COMPLAINTS_MAX)
+		fprintf(t->story, "%s: %s\n", what, line);
+}
 
 static void add_cookie(struct told *t, const struct event *e)
 {
@@ -185,37 +196,44 @@ static void fold(struct told *t, const struct event *e)
 		t->start_ns = time_ns;
 	if (!strcmp(action, "synced"))
 		t->synced_ns = time_ns;
-	if (!strcmp(action, "lost"))
+	if (!strcmp(action, "lost")) {
 		t->lost += json_number(e->root, "count");
+		t->ledger.lossy = t->unsynced = true;
+	}
+	if (!strcmp(action, "resync"))
+		t->unsynced = false;
 	if (!strcmp(json_text(e->root, "result"), "error"))
-		fprintf(t->story, "a bind that worked is told as failed: %s\n", e->line);
+		complain(t, "a bind that worked is told as failed", e->line);
 	if (!ledger_apply(&t->ledger, e))
-		fprintf(t->story, "%s: %s\n", t->ledger.why, e->line);
+		complain(t, t->ledger.why, e->line);
 	if ((!strcmp(action, "bind") || !strcmp(action, "snapshot")) &&
 	    json_number(e->root, "socket.port") < BARRIER_PORT)
 		add_cookie(t, e);
 }
 
-/* All that was told up to the end of the barrier socket. */
+/* All that was told up to the end of the barrier socket, and a resync if one is due. */
 static bool read_all(struct tracer *tracer, struct told *t)
 {
 	enum tracer_next next;
 	bool barrier = false;
 	struct event e;
 
-	while (!barrier && ((next = tracer_next(tracer, now_ms() + TRACER_TIMEOUT_MS, &e)) == TRACER_EVENT ||
-			    next == TRACER_BAD)) {
+	while ((!barrier || t->unsynced) &&
+	       ((next = tracer_next(tracer, now_ms() + TRACER_TIMEOUT_MS, &e)) == TRACER_EVENT ||
+		next == TRACER_BAD)) {
 		if (next == TRACER_BAD) {
-			fprintf(t->story, "%s\n", tracer->why);
+			complain(t, "bad line", tracer->why);
 			continue;
 		}
+		if (t->lines)
+			fprintf(t->lines, "%s\n", e.line);
 		fold(t, &e);
-		barrier = json_number(e.root, "socket.port") == BARRIER_PORT &&
-			  !strcmp(json_text(e.root, "action"), "release");
+		barrier |= json_number(e.root, "socket.port") == BARRIER_PORT &&
+			   !strcmp(json_text(e.root, "action"), "release");
 		event_done(&e);
 	}
-	if (!barrier)
-		fprintf(t->story, "the barrier's end was not told\n");
+	if (!barrier || t->unsynced)
+		fprintf(t->story, "%s was not told\n", barrier ? "a resync" : "the barrier's end");
 	return barrier;
 }
 
@@ -316,6 +334,7 @@ static void start_portlog(struct tracer *tracer)
 
 static void join_once(struct board *b, const struct pipes *p, unsigned number, bool lists_bound)
 {
+	const char *keep = getenv("JOIN_KEEP");
 	auto_free char *text = NULL;
 	struct told told = { 0 };
 	struct tracer tracer;
@@ -323,6 +342,7 @@ static void join_once(struct board *b, const struct pipes *p, unsigned number, b
 	size_t len;
 
 	told.story = open_memstream(&text, &len);
+	told.lines = keep ? fopen(keep, "we") : NULL;
 	start_portlog(&tracer);
 	binds = count_binds(b);
 	while (count_binds(b) < binds + AFTER_SYNCED)
@@ -335,6 +355,10 @@ static void join_once(struct board *b, const struct pipes *p, unsigned number, b
 		check_ledger(&told, lists_bound);
 	}
 	fclose(told.story);
+	if (told.lines)
+		fclose(told.lines);
+	if (told.lines && *text)
+		unsetenv("JOIN_KEEP"); /* what went wrong stays */
 	tap_result(!*text,
 		   "start %u under load: each socket told once, none missed, the ledger is the kernel's",
 		   number);

@@ -21,6 +21,7 @@ struct held {
 struct ledger {
 	struct held *held;
 	size_t n, size;
+	bool lossy;    /* events were lost: a release of a socket that was never told is no error */
 	char why[256]; /* of the last refusal */
 };
 
