@@ -47,10 +47,10 @@ static int id_read(int dir_fd, const char *tracepoint, uint64_t *ret_id)
 	snprintf(path, sizeof(path), "events/%s/id", tracepoint);
 	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return fail(-errno, "read %s", path);
 	n = read(fd, text, sizeof(text) - 1);
 	if (n < 0)
-		return -errno;
+		return fail(-errno, "read %s", path);
 	text[n] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	return parse_u64(text, ret_id);

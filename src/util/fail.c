@@ -11,21 +11,22 @@
 static _Thread_local char story[STORY_MAX];
 static _Thread_local char remedy[STORY_MAX];
 
-int fail(int error, const char *fmt, ...)
+/* A foreign function may fail and leave errno at 0: that must not look like success. */
+static int negative(int error)
 {
-	va_list ap;
-	int n;
-
-	remedy[0] = '\0';
-	va_start(ap, fmt);
-	n = vsnprintf(story, sizeof(story), fmt, ap);
-	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(story))
-		snprintf(story + n, sizeof(story) - (size_t)n, ": %s", strerror(-error));
-	return error;
+	return error < 0 ? error : -EIO;
 }
 
-int fail_text(int error, const char *fmt, ...)
+/* ": @more" behind the story, as far as there is room; three dots say that there was none. */
+static void story_append(const char *more)
+{
+	size_t len = strlen(story);
+
+	if ((size_t)snprintf(story + len, sizeof(story) - len, ": %s", more) >= sizeof(story) - len)
+		memcpy(story + sizeof(story) - 4, "...", 4);
+}
+
+int(fail)(int error, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -33,32 +34,42 @@ int fail_text(int error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(story, sizeof(story), fmt, ap);
 	va_end(ap);
-	return error;
+	story_append(strerror(-negative(error)));
+	return negative(error);
 }
 
-int fail_add(int error, const char *fmt, ...)
+int(fail_text)(int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	remedy[0] = '\0';
+	va_start(ap, fmt);
+	vsnprintf(story, sizeof(story), fmt, ap);
+	va_end(ap);
+	return negative(error);
+}
+
+int(fail_add)(int error, const char *fmt, ...)
 {
 	char before[STORY_MAX];
 	va_list ap;
-	int n;
 
 	memcpy(before, story, sizeof(before));
 	va_start(ap, fmt);
-	n = vsnprintf(story, sizeof(story), fmt, ap);
+	vsnprintf(story, sizeof(story), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(story))
-		snprintf(story + n, sizeof(story) - (size_t)n, ": %s", before[0] ? before : strerror(-error));
-	return error;
+	story_append(before[0] ? before : strerror(-negative(error)));
+	return negative(error);
 }
 
-int fail_hint(int error, const char *fmt, ...)
+int(fail_hint)(int error, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(remedy, sizeof(remedy), fmt, ap);
 	va_end(ap);
-	return error;
+	return negative(error);
 }
 
 const char *fail_story(void)
