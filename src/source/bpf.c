@@ -38,7 +38,7 @@ struct tracer {
 static _Thread_local char libbpf_said[256];
 
 /* libbpf's words are kept for our own story: a verifier log on the terminal helps nobody. */
-static int libbpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static int libbpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	if (level == LIBBPF_WARN && !libbpf_said[0]) {
 		vsnprintf(libbpf_said, sizeof(libbpf_said), fmt, ap);
