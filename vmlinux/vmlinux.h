@@ -253,6 +253,7 @@ struct proto {
 };
 
 struct sock_common {
+	__be16 skc_dport;
 	__be32 skc_rcv_saddr;
 	__u16 skc_num;
 	unsigned short skc_family;
@@ -405,11 +406,13 @@ struct pt_regs {
 	unsigned long si;
 	unsigned long di;
 	unsigned long dx;
+	unsigned long orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	u64 regs[31];
 	u64 orig_x0;
+	s32 syscallno;
 };
 #endif
 
