@@ -75,7 +75,7 @@ SH
 	fi
 
 	for hooks in fexit tracepoint; do
-		echo "exec /t/actor --portlog /t/portlog --hooks $hooks" > "$work/payload/run.sh"
+		echo "exec /t/actor --portlog /t/portlog --hooks $hooks --must-start" > "$work/payload/run.sh"
 		start=$SECONDS
 		"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
 		report "$release $hooks" $? "$work/output"
