@@ -145,17 +145,27 @@ static struct held *pair(const struct ledger *l, bool *taken, const struct net_r
 	return NULL;
 }
 
+/* By cookie; then by address, those first that must have an entry, since a listener's connections share its address. */
+static void pair_all(const struct ledger *l, const struct net_list *kernel, bool *taken, bool *done)
+{
+	for (unsigned pass = 0; pass < 3; pass++) {
+		for (size_t i = 0; i < kernel->n; i++) {
+			if (!done[i] && (pass != 1 || must_be_told(&kernel->rows[i])))
+				done[i] = pair(l, taken, &kernel->rows[i], pass == 0);
+		}
+	}
+}
+
 static bool match_rows(const struct ledger *l, const struct net_list *kernel, bool *taken, FILE *out)
 {
 	auto_free bool *done = calloc(kernel->n + 1, sizeof(*done));
 	bool same = true;
 
-	for (size_t i = 0; i < kernel->n; i++)
-		done[i] = pair(l, taken, &kernel->rows[i], true);
+	pair_all(l, kernel, taken, done);
 	for (size_t i = 0; i < kernel->n; i++) {
 		const struct net_row *row = &kernel->rows[i];
 
-		if (done[i] || !must_be_told(row) || pair(l, taken, row, false))
+		if (done[i] || !must_be_told(row))
 			continue;
 		fprintf(out, "the kernel has %s %s port %u (state %u, cookie %ju), the stream does not\n",
 			row->udp ? "udp" : "tcp", row->addr, row->port, row->state, (uintmax_t)row->cookie);
