@@ -14,11 +14,12 @@ struct port_key {
 	bool udp;
 };
 
+/* Links are index + 1; 0: none. */
 struct past {
 	struct port_key key;
-	bool used;
 	struct past_owner owner;
-	uint32_t next; /* in its bucket; index + 1, 0: none */
+	uint32_t next; /* in its bucket */
+	uint32_t older, newer;
 };
 
 struct ledger {
@@ -30,9 +31,10 @@ struct ledger {
 	size_t count;
 	size_t max;
 	uint64_t refused;
-	struct past *past; /* ring: the oldest is overwritten */
+	struct past *past;
 	uint32_t past_heads[PAST_BUCKETS];
-	uint32_t past_at;
+	uint32_t past_used;
+	uint32_t past_oldest, past_newest;
 };
 
 static uint64_t mix(uint64_t x)
@@ -119,7 +121,7 @@ struct ledger *ledger_free(struct ledger *led)
 
 struct entry *ledger_find(struct ledger *led, uint64_t sk)
 {
-	struct entry *e = led->by_sk[sk_hash(sk, 0) & led->mask];
+	struct entry *e = sk ? led->by_sk[sk_hash(sk, 0) & led->mask] : NULL;
 
 	while (e && e->sk != sk)
 		e = e->by_sk_next;
@@ -128,7 +130,7 @@ struct entry *ledger_find(struct ledger *led, uint64_t sk)
 
 struct entry *ledger_find_cookie(struct ledger *led, uint64_t cookie)
 {
-	struct entry *e = led->by_sk[sk_hash(0, cookie) & led->mask];
+	struct entry *e = cookie ? led->by_sk[sk_hash(0, cookie) & led->mask] : NULL;
 
 	while (e && (e->sk || e->cookie != cookie))
 		e = e->by_sk_next;
@@ -146,18 +148,17 @@ static void port_link(struct ledger *led, struct entry *e)
 	struct entry **bucket = port_bucket(led, &key);
 
 	e->by_port_next = *bucket;
+	e->by_port_at = bucket;
+	if (*bucket)
+		(*bucket)->by_port_at = &e->by_port_next;
 	*bucket = e;
 }
 
-static void port_unlink(struct ledger *led, struct entry *e)
+static void port_unlink(struct entry *e)
 {
-	struct port_key key = entry_port(e);
-	struct entry **at = port_bucket(led, &key);
-
-	while (*at && *at != e)
-		at = &(*at)->by_port_next;
-	if (*at)
-		*at = e->by_port_next;
+	*e->by_port_at = e->by_port_next;
+	if (e->by_port_next)
+		e->by_port_next->by_port_at = e->by_port_at;
 }
 
 static struct entry **pid_bucket(struct ledger *led, uint32_t pid)
@@ -165,14 +166,22 @@ static struct entry **pid_bucket(struct ledger *led, uint32_t pid)
 	return &led->by_pid[mix(pid) & led->mask];
 }
 
-static void pid_unlink(struct ledger *led, struct entry *e)
+static void pid_link(struct ledger *led, struct entry *e)
 {
-	struct entry **at = pid_bucket(led, e->key.pid);
+	struct entry **bucket = pid_bucket(led, e->key.pid);
 
-	while (*at && *at != e)
-		at = &(*at)->by_pid_next;
-	if (*at)
-		*at = e->by_pid_next;
+	e->by_pid_next = *bucket;
+	e->by_pid_at = bucket;
+	if (*bucket)
+		(*bucket)->by_pid_at = &e->by_pid_next;
+	*bucket = e;
+}
+
+static void pid_unlink(struct entry *e)
+{
+	*e->by_pid_at = e->by_pid_next;
+	if (e->by_pid_next)
+		e->by_pid_next->by_pid_at = e->by_pid_at;
 }
 
 static void all_link(struct ledger *led, struct entry *e)
@@ -207,27 +216,32 @@ static void entry_unlink(struct ledger *led, struct entry *e)
 		at = &(*at)->by_sk_next;
 	if (*at)
 		*at = e->by_sk_next;
-	port_unlink(led, e);
-	pid_unlink(led, e);
+	port_unlink(e);
+	pid_unlink(e);
 	all_unlink(led, e);
+}
+
+/* A chain that is being walked must not change under an update that leaves the port as it was. */
+static void entry_set_port(struct ledger *led, struct entry *e, uint16_t port)
+{
+	if (e->told.port == port)
+		return;
+	port_unlink(e);
+	e->told.port = port;
+	port_link(led, e);
 }
 
 /* What a later record of the same socket changes: a listen after a bind knows the port of a bind to port 0, and more. */
 static void entry_update(struct ledger *led, struct entry *e, const struct record *rec)
 {
-	uint64_t since_ns = e->told.since_ns;
-
-	port_unlink(led, e);
+	entry_set_port(led, e, rec->port);
 	e->told.addr = rec->addr;
-	e->told.port = rec->port;
 	e->told.state = rec->state;
 	e->told.options = rec->options;
-	e->told.since_ns = since_ns;
 	if (rec->cookie)
 		e->told.cookie = e->cookie = rec->cookie;
 	if (rec->inode)
 		e->told.inode = e->inode = rec->inode;
-	port_link(led, e);
 	if (rec->action == ACTION_LISTEN)
 		e->listened = true;
 }
@@ -236,11 +250,8 @@ static struct entry *entry_new(struct ledger *led, const struct record *rec, str
 {
 	struct entry *e, **bucket;
 
-	if (led->count >= led->max) {
-		led->refused++;
-		return NULL;
-	}
-	e = calloc(1, sizeof(*e));
+	/* Without any key it could never be found again. */
+	e = led->count < led->max && (rec->sk || rec->cookie) ? calloc(1, sizeof(*e)) : NULL;
 	if (!e) {
 		led->refused++;
 		return NULL;
@@ -262,9 +273,7 @@ static struct entry *entry_new(struct ledger *led, const struct record *rec, str
 	e->by_sk_next = *bucket;
 	*bucket = e;
 	port_link(led, e);
-	bucket = pid_bucket(led, e->key.pid);
-	e->by_pid_next = *bucket;
-	*bucket = e;
+	pid_link(led, e);
 	all_link(led, e);
 	return e;
 }
@@ -299,6 +308,22 @@ static void past_unlink(struct ledger *led, uint32_t index)
 		*at = led->past[index].next;
 }
 
+static void past_age_unlink(struct ledger *led, const struct past *p)
+{
+	*(p->older ? &led->past[p->older - 1].newer : &led->past_oldest) = p->newer;
+	*(p->newer ? &led->past[p->newer - 1].older : &led->past_newest) = p->older;
+}
+
+static void past_age_link(struct ledger *led, struct past *p)
+{
+	uint32_t link = (uint32_t)(p - led->past) + 1;
+
+	p->older = led->past_newest;
+	p->newer = 0;
+	*(p->older ? &led->past[p->older - 1].newer : &led->past_oldest) = link;
+	led->past_newest = link;
+}
+
 static struct past *past_find(struct ledger *led, const struct port_key *key)
 {
 	for (uint32_t at = *past_head(led, key); at; at = led->past[at - 1].next)
@@ -307,33 +332,53 @@ static struct past *past_find(struct ledger *led, const struct port_key *key)
 	return NULL;
 }
 
+/* Returns the place that it had. */
+static uint32_t past_forget_oldest(struct ledger *led)
+{
+	uint32_t index = led->past_oldest - 1;
+
+	past_unlink(led, index);
+	past_age_unlink(led, &led->past[index]);
+	process_unref(led->past[index].owner.process);
+	return index;
+}
+
 static struct past *past_new(struct ledger *led, const struct port_key *key)
 {
-	uint32_t index = led->past_at++ % PAST_MAX;
-	struct past *p = &led->past[index];
-	uint32_t *head;
+	uint32_t *head = past_head(led, key);
+	uint32_t index = led->past_used;
+	struct past *p;
 
-	if (p->used)
-		past_unlink(led, index);
-	process_unref(p->owner.process);
+	if (led->past_used < PAST_MAX)
+		led->past_used++;
+	else
+		index = past_forget_oldest(led);
+	p = &led->past[index];
 	memset(p, 0, sizeof(*p));
-	p->used = true;
 	p->key = *key;
-	head = past_head(led, key);
 	p->next = *head;
 	*head = index + 1;
+	past_age_link(led, p);
 	return p;
 }
 
+/* The one that went last is the newest, also when the port has been here before. */
+static struct past *past_renew(struct ledger *led, struct past *p)
+{
+	past_age_unlink(led, p);
+	past_age_link(led, p);
+	return p;
+}
+
+/* An owner that is not known must not leave the one before it standing as the last. */
 static void past_remember(struct ledger *led, const struct entry *e, uint64_t now_ns)
 {
 	struct port_key key = entry_port(e);
 	struct past *p = past_find(led, &key);
 
-	if (!e->key.pid)
+	if (!p && !e->key.pid)
 		return;
-	if (!p)
-		p = past_new(led, &key);
+	p = p ? past_renew(led, p) : past_new(led, &key);
 	process_ref(e->process);
 	process_unref(p->owner.process);
 	p->owner.process = e->process;
@@ -407,7 +452,7 @@ const struct past_owner *ledger_past(struct ledger *led, uint32_t netns, enum pr
 	struct port_key key = port_key(netns, proto, port);
 	struct past *p = past_find(led, &key);
 
-	return p ? &p->owner : NULL;
+	return p && p->owner.pid ? &p->owner : NULL;
 }
 
 size_t ledger_count(const struct ledger *led)

@@ -30,8 +30,8 @@ struct entry {
 	bool handed;           /* its binder is gone, others have it */
 	bool listened;
 	struct entry *by_sk_next;
-	struct entry *by_port_next;
-	struct entry *by_pid_next;
+	struct entry *by_port_next, **by_port_at; /* ..._at: what points at it */
+	struct entry *by_pid_next, **by_pid_at;
 	struct entry *all_prev, *all_next;
 };
 
@@ -54,7 +54,7 @@ struct ledger *ledger_free(struct ledger *led); /* NULL is fine; always returns 
 
 /*
  * A socket took a port (bind, listen, snapshot, autobind): its entry, made or brought up to date from @rec. NULL: out
- * of memory or full (counted).
+ * of memory, full, or nothing to know it by (counted).
  */
 struct entry *ledger_hold(struct ledger *led, const struct record *rec, struct process *process);
 
@@ -71,7 +71,10 @@ void ledger_release(struct ledger *led, struct entry *e, uint64_t now_ns);
 /* One more process has the socket open. False: known already, or no room (counted in owners_count). */
 bool entry_owner_add(struct entry *e, const struct owner *owner);
 
-/* Entries of (netns, table of @proto, port), one after the other: NULL first; NULL at the end. */
+/*
+ * Entries of (netns, table of @proto, port), one after the other: NULL first; NULL at the end. On the way entries may be
+ * held again at the same port; before one is released its successor has to be taken.
+ */
 struct entry *ledger_on_port(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port,
 			     struct entry *after);
 /* Entries taken by process @pid, the same way. */
