@@ -25,7 +25,7 @@ SEC("fexit/inet_autobind")
 int BPF_PROG(auto_bound, struct sock *sk, int ret)
 {
 	if (!ret)
-		autobound(sk, PL_VIA_FEXIT);
+		autobound(scalar_socket(sk), PL_VIA_FEXIT);
 	return 0;
 }
 
@@ -33,7 +33,7 @@ SEC("fexit/inet_hash_connect")
 int BPF_PROG(auto_connect4, void *death_row, struct sock *sk, int ret)
 {
 	if (!ret)
-		autobound(sk, PL_VIA_FEXIT);
+		autobound(scalar_socket(sk), PL_VIA_FEXIT);
 	return 0;
 }
 
@@ -41,7 +41,7 @@ SEC("fexit/inet6_hash_connect")
 int BPF_PROG(auto_connect6, void *death_row, struct sock *sk, int ret)
 {
 	if (!ret)
-		autobound(sk, PL_VIA_FEXIT);
+		autobound(scalar_socket(sk), PL_VIA_FEXIT);
 	return 0;
 }
 

@@ -4,21 +4,22 @@
 
 /* ---- fexit set: one hook sees request and result ---- */
 
-subprog void bind_worked(struct sock *sk, const struct outcome *o)
+/* Does @sk, which has just got its port, pass the filters? Then it is tracked. */
+subprog bool bind_tracked(struct sock *sk, bool ephemeral)
 {
 	struct pl_tracked t = {};
 	u64 key = (u64)sk;
 
 	if (!netns_wanted(sk))
-		return;
+		return false;
 	facts_fill(&t, sk, current_task());
 	if (!port_wanted(t.port))
-		return;
-	if (o->asked.family && !o->asked.port)
+		return false;
+	if (ephemeral)
 		t.flags |= PL_EPHEMERAL;
 	t.since_ns = bpf_ktime_get_boot_ns();
 	track(key, &t, PL_TOLD_NOT);
-	tell_success(key, o);
+	return true;
 }
 
 static __always_inline int bind_returned(struct sock *sk, const void *addr, int len, int ret)
@@ -28,27 +29,28 @@ static __always_inline int bind_returned(struct sock *sk, const void *addr, int 
 	if (!socket_is_ours(sk))
 		return 0;
 	asked_read(&o.asked, addr, len, true);
-	if (!ret)
-		asked_original(&o.asked);
-	if (ret)
+	if (ret) {
 		tell_failure(sk, &o);
-	else if (BPF_CORE_READ(sk, __sk_common.skc_num))
-		bind_worked(sk, &o);
-	else
+		return 0;
+	}
+	asked_original(&o.asked);
+	if (!BPF_CORE_READ(sk, __sk_common.skc_num))
 		tell_portless(sk, &o);
+	else if (bind_tracked(sk, o.asked.family && !o.asked.port))
+		tell_success((u64)sk, &o);
 	return 0;
 }
 
 SEC("fexit/inet_bind_sk")
 int BPF_PROG(bind4_sk, struct sock *sk, void *addr, int len, int ret)
 {
-	return bind_returned(sk, addr, len, ret);
+	return bind_returned(scalar_socket(sk), addr, len, ret);
 }
 
 SEC("fexit/inet6_bind_sk")
 int BPF_PROG(bind6_sk, struct sock *sk, void *addr, int len, int ret)
 {
-	return bind_returned(sk, addr, len, ret);
+	return bind_returned(scalar_socket(sk), addr, len, ret);
 }
 
 /* Before 6.6 (e6d6131ef8b5 and its neighbours) the common point took the socket. */
@@ -234,21 +236,18 @@ static __always_inline bool call_is_current(const struct call *c, long ret)
 static __always_inline void bind_exit(long ret)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	struct call *found, c;
+	struct call *c = bpf_map_lookup_elem(&calls, &id);
 
-	found = bpf_map_lookup_elem(&calls, &id);
-	if (found) {
-		c = *found;
-		bpf_map_delete_elem(&calls, &id);
-	}
-	if (found && call_is_current(&c, ret)) {
-		if (!ret && !c.bound)
-			bind_ungranted(&c);
+	if (c && call_is_current(c, ret)) {
+		if (!ret && !c->bound)
+			bind_ungranted(c);
 		else
-			bind_result(&c, -ret, PL_VIA_TRACEPOINT);
+			bind_result(c, -ret, PL_VIA_TRACEPOINT);
 	} else if (ret < 0 && ret != -EBADF && ret != -ENOTSOCK && ret != -EFAULT) {
 		bind_refused_early(-ret);
 	}
+	if (c)
+		bpf_map_delete_elem(&calls, &id);
 }
 
 static __always_inline void listen_exit(long ret)

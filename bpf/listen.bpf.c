@@ -29,7 +29,7 @@ int BPF_PROG(listen_sk, struct sock *sk, int backlog, int ret)
 {
 	if (!BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
 		return 0;
-	return listen_returned(sk, backlog, ret);
+	return listen_returned(scalar_socket(sk), backlog, ret);
 }
 
 SEC("fexit/security_socket_listen")

@@ -94,7 +94,7 @@ struct calls {
 	__type(value, struct call);
 };
 
-/* Sockets released before their bind was told: another thread was faster. */
+/* Sockets to be told that are not tracked: released before their bind was told, or bound without a port. */
 struct early {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
@@ -234,6 +234,15 @@ static __always_inline bool socket_is_ours(struct sock *sk)
 	u16 proto = BPF_CORE_READ(sk, sk_protocol);
 
 	return (family == AF_INET || family == AF_INET6) && (proto == IPPROTO_TCP || proto == IPPROTO_UDP);
+}
+
+/* The same address as a plain number: a typed pointer may not be passed to a global function. */
+static __always_inline struct sock *scalar_socket(struct sock *sk)
+{
+	struct sock *plain = NULL;
+
+	bpf_probe_read_kernel(&plain, sizeof(plain), &sk);
+	return plain;
 }
 
 /* The context's socket: the verifier allows no reads through it, but its address is a key like any other. */

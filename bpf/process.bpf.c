@@ -90,9 +90,9 @@ int process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
 	struct process_told told = { .exec_id = exec_id, .cgroup_id = cgroup_id };
 	struct process_told *before = bpf_map_lookup_elem(&known, &id);
 	struct task_struct *task = current_task();
+	struct task_struct *leader;
 	struct mm_struct *mm;
 	struct pl_process *p;
-	struct caller c = {};
 	struct file *exe;
 
 	if (before && before->exec_id == exec_id && before->cgroup_id == cgroup_id)
@@ -102,23 +102,24 @@ int process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
 		count_lost(PL_PROCESS, 0);
 		return 0;
 	}
-	caller_fill(&c, task);
+	leader = BPF_CORE_READ(task, group_leader);
 	p->kind = PL_PROCESS;
 	p->size = sizeof(*p);
 	p->pid = pid;
 	p->start_ns = start_ns;
 	p->exec_id = exec_id;
 	p->cgroup_id = cgroup_id;
-	p->ppid = c.ppid;
-	p->uid = c.uid;
-	p->gid = c.gid;
+	p->ppid = task_pid(BPF_CORE_READ(leader, real_parent));
+	p->uid = BPF_CORE_READ(task, cred, euid.val);
+	p->gid = BPF_CORE_READ(task, cred, egid.val);
 	p->args_full = 0;
 	p->exe_len = 0;
 	p->args_len = 0;
 	p->cgroup_len = 0;
 	p->exe_cut = 0;
 	p->reserved = 0;
-	__builtin_memcpy(p->comm, c.comm, sizeof(p->comm));
+	bpf_probe_read_kernel(&p->comm, sizeof(p->comm),
+			      (void *)leader + bpf_core_field_offset(struct task_struct, comm));
 	mm = BPF_CORE_READ(task, mm);
 	exe = mm ? BPF_CORE_READ(mm, exe_file) : NULL;
 	if (exe)

@@ -2,39 +2,28 @@
 /* A call that returned, as one record in the ring: it worked, it worked and got no port, or it failed. */
 #include "tell.bpf.h"
 
-static __always_inline void outcome_unpack(struct outcome *o, u64 how, u64 asked, u64 low, u64 high)
-{
-	o->kind = how & 0xff;
-	o->via = how >> 8;
-	o->error = (u16)(how >> 16);
-	o->backlog = how >> 32;
-	o->asked.port = asked;
-	o->asked.family = asked >> 16;
-	o->asked.kernel_copy = asked >> 32 & 1;
-	__builtin_memcpy(o->asked.addr, &low, 8);
-	__builtin_memcpy(o->asked.addr + 8, &high, 8);
-}
+/* The words of outcome_words(), taken apart straight into a record: a struct between would cost stack. */
+#define how_kind(how) ((u16)((how) & 0xff))
+#define how_error(how) ((s32)(u16)((how) >> 16))
 
-static __always_inline void event_outcome(struct pl_event *e, const struct outcome *o)
+static __always_inline void event_outcome(struct pl_event *e, u64 how, u64 asked, u64 low, u64 high)
 {
-	const struct asked *a = &o->asked;
-
-	e->via = o->via;
-	e->error = o->error;
-	e->backlog = o->backlog;
-	if (!a->family)
+	e->via = how >> 8;
+	e->error = how_error(how);
+	e->backlog = how >> 32;
+	e->asked_family = asked >> 16;
+	if (!e->asked_family)
 		return;
-	e->flags |= PL_ASKED | (a->kernel_copy ? PL_HOOK_ADDR : 0);
-	e->asked_port = a->port;
-	e->asked_family = a->family;
-	__builtin_memcpy(e->asked_addr, a->addr, sizeof(e->asked_addr));
+	e->flags |= PL_ASKED | (asked >> 32 & 1 ? PL_HOOK_ADDR : 0);
+	e->asked_port = asked;
+	__builtin_memcpy(e->asked_addr, &low, 8);
+	__builtin_memcpy(e->asked_addr + 8, &high, 8);
 }
-
 
 /* Who makes the call: whoever took the port, unless a descriptor was passed on and another process listens. */
-static __always_inline void outcome_caller(struct caller *c, const struct pl_tracked *t, const struct outcome *o)
+static __always_inline void outcome_caller(struct caller *c, const struct pl_tracked *t, u16 kind)
 {
-	if (o->kind == PL_LISTEN) {
+	if (kind == PL_LISTEN) {
 		caller_fill(c, current_task());
 		return;
 	}
@@ -48,115 +37,122 @@ static __always_inline void outcome_caller(struct caller *c, const struct pl_tra
 	__builtin_memcpy(c->comm, t->comm, sizeof(c->comm));
 }
 
-subprog u8 success_submit(u64 sk, const struct pl_tracked *t, const struct outcome *o)
+/* The process of a call that worked is told before the record gets its place. */
+subprog void success_process(const struct pl_tracked *t, u16 kind)
 {
 	struct caller c = {};
-	struct pl_event *e;
 
-	if (success_hidden(t))
-		return PL_TOLD_HIDDEN;
-	outcome_caller(&c, t, o);
+	outcome_caller(&c, t, kind);
 	process_tell(c.start_ns, c.pid, c.exec_id, c.cgroup_id);
-	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-	if (!e) {
-		count_lost(o->kind, 0);
-		return PL_TOLD_LOST;
-	}
-	event_fill(e, o->kind, sk, t);
+}
+
+subprog void success_caller(struct pl_event *e, const struct pl_tracked *t, u16 kind)
+{
+	struct caller c = {};
+
+	outcome_caller(&c, t, kind);
 	event_caller(e, &c);
 	e->tid = current_tid(c.pid);
-	event_outcome(e, o);
-	bpf_ringbuf_submit(e, wake_flags());
-	return PL_TOLD_YES;
 }
 
 int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
 {
-	struct outcome o = {};
-	struct pl_tracked *t;
+	struct pl_tracked *t = bpf_map_lookup_elem(&tracked, &sk);
+	struct pl_event *e;
 
-	t = bpf_map_lookup_elem(&tracked, &sk);
 	if (!t)
 		t = bpf_map_lookup_elem(&early, &sk);
 	if (!t)
 		return 0;
-	outcome_unpack(&o, how, asked, addr_low, addr_high);
-	t->told = success_submit(sk, t, &o);
+	if (success_hidden(t)) {
+		t->told = PL_TOLD_HIDDEN;
+		return 0;
+	}
+	success_process(t, how_kind(how));
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		count_lost(how_kind(how), 0);
+		t->told = PL_TOLD_LOST;
+		return 0;
+	}
+	event_fill(e, how_kind(how), sk, t);
+	success_caller(e, t, how_kind(how));
+	event_outcome(e, how, asked, addr_low, addr_high);
+	t->told = PL_TOLD_YES;
+	bpf_ringbuf_submit(e, wake_flags());
 	return 0;
 }
 
-int told_portless(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
+int portless_note(u64 sk)
 {
 	struct sock *socket = (void *)sk;
 	struct pl_tracked t = {};
-	struct outcome o = {};
 
 	if (!netns_wanted(socket) || !port_wanted(0))
 		return 0;
-	outcome_unpack(&o, how, asked, addr_low, addr_high);
 	facts_fill(&t, socket, current_task());
 	t.flags |= PL_EPHEMERAL;
-	success_submit(sk, &t, &o);
+	bpf_map_update_elem(&early, &sk, &t, BPF_ANY);
 	return 0;
 }
 
-static __always_inline void failure_fill(struct pl_event *e, struct sock *sk, const struct pl_tracked *t,
-					 const struct outcome *o)
+static __always_inline void failure_fill(struct pl_event *e, u16 kind, u64 sk, const struct pl_tracked *t)
 {
-	event_fill(e, o->kind, (u64)sk, t);
+	event_fill(e, kind, sk, t);
 	event_owner(e, t);
 	e->since_ns = 0;
 	e->tid = current_tid(t->pid);
-	event_outcome(e, o);
 }
 
-static __always_inline void conflict_submit(struct sock *sk, const struct pl_tracked *t, const struct outcome *o,
-					    u16 port)
+static __always_inline struct pl_failure *conflict_reserve(void)
 {
 	struct pl_failure *f = bpf_ringbuf_reserve(&ring, sizeof(*f), 0);
 
-	if (!f) {
-		count_lost(o->kind, o->error);
-		return;
-	}
+	if (!f)
+		return NULL;
 	for (int i = 0; i < PL_HOLDERS_MAX; i++)
 		__builtin_memset(&f->holder[i], 0, sizeof(f->holder[i]));
 	f->count = 0;
 	f->more = 0;
 	f->children = 0;
 	barrier_of_compiler(); /* else it joins the stores into one memset, which BPF has no call for */
-	failure_fill(&f->event, sk, t, o);
-	f->event.size = sizeof(*f);
-	holders_fill(f, sk, t, port);
-	bpf_ringbuf_submit(f, wake_flags());
+	return f;
 }
 
 int told_failure(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
 {
-	struct sock *socket = (void *)sk;
 	struct pl_tracked t = {};
-	struct outcome o = {};
+	struct pl_failure *f;
 	struct pl_event *e;
 	u16 port;
 
-	if (!netns_wanted(socket))
+	if (!netns_wanted((struct sock *)sk))
 		return 0;
-	outcome_unpack(&o, how, asked, addr_low, addr_high);
-	facts_fill(&t, socket, current_task());
-	port = o.asked.family ? o.asked.port : t.port;
+	facts_fill(&t, (struct sock *)sk, current_task());
+	port = (u16)(asked >> 16) ? (u16)asked : t.port;
 	if ((!port_wanted(port) && !port_wanted(t.port)) || !pid_wanted(t.pid))
 		return 0;
 	process_tell(t.start_ns, t.pid, t.exec_id, t.cgroup_id);
-	if (o.error == EADDRINUSE && port) {
-		conflict_submit(socket, &t, &o, port);
+	if (how_error(how) == EADDRINUSE && port) {
+		f = conflict_reserve();
+		if (!f) {
+			count_lost(how_kind(how), EADDRINUSE);
+			return 0;
+		}
+		failure_fill(&f->event, how_kind(how), sk, &t);
+		event_outcome(&f->event, how, asked, addr_low, addr_high);
+		f->event.size = sizeof(*f);
+		holders_fill(f, (struct sock *)sk, &t, port);
+		bpf_ringbuf_submit(f, wake_flags());
 		return 0;
 	}
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
-		count_lost(o.kind, o.error);
+		count_lost(how_kind(how), how_error(how));
 		return 0;
 	}
-	failure_fill(e, socket, &t, &o);
+	failure_fill(e, how_kind(how), sk, &t);
+	event_outcome(e, how, asked, addr_low, addr_high);
 	bpf_ringbuf_submit(e, wake_flags());
 	return 0;
 }

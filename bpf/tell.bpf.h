@@ -29,7 +29,7 @@ struct outcome {
  */
 int process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id);
 int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
-int told_portless(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
+int portless_note(u64 sk);
 int told_failure(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
 
 #define outcome_words(o, words)                                                                                      \
@@ -56,8 +56,11 @@ static __always_inline void tell_failure(struct sock *sk, const struct outcome *
 /* A bind that worked and holds no port (IP_BIND_ADDRESS_NO_PORT): ephemeral like any port 0, and tracked by nobody. */
 static __always_inline void tell_portless(struct sock *sk, const struct outcome *o)
 {
-	outcome_words(o, w);
-	told_portless((u64)sk, w[0], w[1], w[2], w[3]);
+	u64 key = (u64)sk;
+
+	portless_note(key);
+	tell_success(key, o);
+	bpf_map_delete_elem(&early, &key);
 }
 
 static __always_inline void asked_from_call(struct asked *a, const struct call *c)
@@ -240,8 +243,8 @@ static __always_inline void asked_original(struct asked *a)
 	*a = original;
 }
 
-/* The result of a bind that the protocol saw: @c is a copy of what was noted at its begin. */
-static __always_inline void bind_result(struct call *c, s32 error, u8 via)
+/* The result of a bind that the protocol saw: @c is what was noted at its begin. */
+static __always_inline void bind_result(const struct call *c, s32 error, u8 via)
 {
 	struct outcome o = { .kind = PL_BIND, .via = via, .error = error };
 	struct sock *sk = (void *)c->sk;

@@ -75,6 +75,12 @@ static int clock_watch(struct pipeline *p)
 
 /* ---- signals ---- */
 
+static void missed_print(void *arg, const char *program, uint64_t missed)
+{
+	(void)arg;
+	dprintf(STDERR_FILENO, "portlog: the kernel skipped %s %llu times\n", program, (unsigned long long)missed);
+}
+
 static void statistics_print(const struct pipeline *p)
 {
 	dprintf(STDERR_FILENO,
@@ -84,6 +90,7 @@ static void statistics_print(const struct pipeline *p)
 		(unsigned long long)tracer_hidden(p->tracer), ledger_count(p->ledger),
 		(unsigned long long)ledger_refused(p->ledger), processes_count(p->processes),
 		(unsigned long long)p->bad_records, (unsigned long long)p->scan.refused);
+	(void)tracer_missed(p->tracer, missed_print, NULL);
 }
 
 static int signal_taken(void *arg, int number)
@@ -363,6 +370,8 @@ static int stop_tell(struct pipeline *p)
 
 	losses_check(p);
 	missed_check(p);
+	if (p->config->verbose)
+		statistics_print(p);
 	record_now(&rec, ACTION_STOP);
 	rec.told = p->told;
 	rec.lost = p->lost;

@@ -147,7 +147,7 @@ void losses_check(struct pipeline *p)
 /* Runs of programs that the kernel skipped because one was running already on that processor. Asked for rarely. */
 void missed_check(struct pipeline *p)
 {
-	uint64_t missed = tracer_missed(p->tracer);
+	uint64_t missed = tracer_missed(p->tracer, NULL, NULL);
 
 	if (missed == p->missed_seen)
 		return;

@@ -482,7 +482,7 @@ uint64_t tracer_hidden(const struct tracer *t)
 	return __atomic_load_n(&t->skel->bss->hidden_binds, __ATOMIC_RELAXED);
 }
 
-uint64_t tracer_missed(const struct tracer *t)
+uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed), void *arg)
 {
 	struct bpf_program *p;
 	uint64_t sum = 0;
@@ -491,8 +491,11 @@ uint64_t tracer_missed(const struct tracer *t)
 		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);
 
-		if (bpf_program__autoload(p) && !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			sum += info.recursion_misses;
+		if (!bpf_program__autoload(p) || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			continue;
+		sum += info.recursion_misses;
+		if (each && info.recursion_misses)
+			each(arg, bpf_program__name(p), info.recursion_misses);
 	}
 	return sum;
 }

@@ -42,7 +42,8 @@ void tracer_set_awake(struct tracer *t, bool awake);
 uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed);
 uint64_t tracer_tracked_full(const struct tracer *t); /* sockets that found no room in the map */
 uint64_t tracer_hidden(const struct tracer *t);       /* ephemeral binds counted and not told */
-uint64_t tracer_missed(const struct tracer *t); /* runs of programs that the kernel skipped (recursion) */
+/* Runs of programs that the kernel skipped, because one was running on that processor; @each (or NULL): by program. */
+uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed), void *arg);
 
 /*
  * One pass over every open descriptor of every process: PL_SNAPSHOT and PL_OWNER records come out of the ring.
