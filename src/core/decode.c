@@ -47,9 +47,13 @@ int decode(const void *data, size_t len, struct decoded *ret)
 		return 0;
 	}
 	if ((head.kind == PL_BIND || head.kind == PL_LISTEN) && len == sizeof(struct pl_failure)) {
-		ret->failure = data;
-		ret->event = &ret->failure->event;
-		return ret->failure->count <= PL_HOLDERS_MAX ? 0 : DECODE_BAD;
+		const struct pl_failure *failure = data;
+
+		if (failure->count > PL_HOLDERS_MAX)
+			return DECODE_BAD;
+		ret->failure = failure;
+		ret->event = &failure->event;
+		return 0;
 	}
 	return DECODE_BAD;
 }
@@ -85,11 +89,18 @@ uint32_t decode_options(uint32_t flags, uint8_t family, const uint8_t addr[16])
 	return options;
 }
 
-static void address_set(struct address *a, uint8_t family, const uint8_t bytes[16])
+static uint8_t family_known(uint16_t family)
 {
-	a->family = family;
-	memset(a->bytes, 0, sizeof(a->bytes));
-	memcpy(a->bytes, bytes, family == AF_INET6 ? 16 : 4);
+	return family == AF_INET || family == AF_INET6 ? (uint8_t)family : 0;
+}
+
+/* An address of another family is none. */
+static void address_set(struct address *a, uint16_t family, const uint8_t bytes[16])
+{
+	memset(a, 0, sizeof(*a));
+	a->family = family_known(family);
+	if (a->family)
+		memcpy(a->bytes, bytes, a->family == AF_INET6 ? 16 : 4);
 }
 
 static bool address_equal(const struct address *a, const struct address *b)
@@ -102,17 +113,17 @@ static void decode_address(const struct pl_event *e, struct record *r)
 {
 	struct address asked;
 
-	address_set(&r->addr, (uint8_t)e->family, e->addr);
+	address_set(&r->addr, e->family, e->addr);
 	r->port = e->port;
 	if (!(e->flags & PL_ASKED) || e->kind != PL_BIND)
 		return;
-	address_set(&asked, (uint8_t)e->asked_family, e->asked_addr);
+	address_set(&asked, e->asked_family, e->asked_addr);
 	if (e->error) {
 		/* An already bound socket keeps what it has: that is the other half of the story. */
 		r->addr = asked;
 		r->port = e->asked_port;
 		if (e->port)
-			address_set(&r->bound_addr, (uint8_t)e->family, e->addr);
+			address_set(&r->bound_addr, e->family, e->addr);
 		r->bound_port = e->port;
 		return;
 	}
@@ -147,12 +158,12 @@ void decode_event(const struct pl_event *e, struct record *ret)
 	ret->cookie = e->cookie;
 	ret->inode = e->inode;
 	ret->cgroup_id = e->cgroup_id;
-	ret->family = (uint8_t)e->family;
+	ret->family = family_known(e->family);
 	ret->state = e->state;
 	ret->via = e->via;
 	ret->has_socket = true;
 	ret->has_options = true;
-	ret->options = decode_options(e->flags, (uint8_t)e->family, e->addr);
+	ret->options = decode_options(e->flags, ret->family, e->addr);
 	ret->kernel = e->flags & PL_KERNEL;
 	ret->ephemeral = e->flags & PL_EPHEMERAL;
 	ret->explicit_port = e->flags & PL_EXPLICIT;
@@ -207,14 +218,14 @@ void decode_holder(const struct pl_holder *h, enum proto proto, struct holder *r
 	ret->sk = h->sk;
 	ret->cookie = h->cookie;
 	ret->inode = h->inode;
-	ret->family = (uint8_t)h->family;
+	ret->family = family_known(h->family);
 	ret->state = h->state;
 	ret->port = h->port;
 	ret->ifindex = h->ifindex;
 	ret->sock_uid = h->sock_uid;
-	ret->options = decode_options(h->flags, (uint8_t)h->family, h->addr);
+	ret->options = decode_options(h->flags, ret->family, h->addr);
 	ret->tripped = h->flags & PL_TRIPPED;
-	address_set(&ret->addr, (uint8_t)h->family, h->addr);
+	address_set(&ret->addr, h->family, h->addr);
 	if (!(h->flags & (PL_TRACKED | PL_LAST)))
 		return;
 	ret->pid = h->pid;
@@ -240,7 +251,7 @@ static char *path_join(const char *parts, size_t len, int *ret_error)
 	char *path, *at;
 
 	*ret_error = 0;
-	if (len == 0 || parts[len - 1] != '\0')
+	if (len < 2 || parts[len - 1] != '\0')
 		return NULL;
 	path = malloc(len + 1);
 	if (!path) {
@@ -272,6 +283,16 @@ static int text_take(char **where, const char *parts, size_t len, size_t max)
 	return error;
 }
 
+static int exe_take(const struct pl_process *p, struct process *ret)
+{
+	bool had = ret->exe;
+	int r = text_take(&ret->exe, p->exe, p->exe_len, sizeof(p->exe));
+
+	if (!had)
+		ret->exe_cut = ret->exe && p->exe_cut;
+	return r;
+}
+
 static int args_take(const struct pl_process *p, struct process *ret)
 {
 	if (ret->args || !p->args_len || p->args_len > sizeof(p->args))
@@ -296,10 +317,9 @@ int decode_process(const struct pl_process *p, struct process *ret)
 	memcpy(ret->comm, p->comm, sizeof(ret->comm));
 	r = args_take(p, ret);
 	if (!r)
-		r = text_take(&ret->exe, p->exe, p->exe_len, sizeof(p->exe));
+		r = exe_take(p, ret);
 	if (!r)
 		r = text_take(&ret->cgroup, p->cgroup, p->cgroup_len, sizeof(p->cgroup));
-	ret->exe_cut = p->exe_cut;
 	/* The root cgroup has no components. */
 	if (!r && !ret->cgroup && !p->cgroup_len && p->cgroup_id) {
 		ret->cgroup = strdup("/");

@@ -172,41 +172,35 @@ static bool holder_is_there(struct pipeline *p, const struct holder *h)
 	return h->tracked_ns && !tracer_tracked_get(p->tracer, h->sk, &now) && now.since_ns == h->tracked_ns;
 }
 
-/* A handoff was told already: the first of those who have it now is the holder. */
-static bool holder_handed(struct pipeline *p, struct holder *h)
-{
-	struct entry *e = ledger_find(p->ledger, h->sk);
-
-	if (!e || !e->handed || !e->n_owners)
-		return false;
-	h->kind = HOLDER_INHERITED;
-	holder_take(h, &e->owners[0]);
-	return true;
-}
-
 /*
  * Its binder may be gone, or have sent the descriptor away. Then whoever has the socket open inherited it; nobody does:
- * it is on its way in a message. What was let go while we looked was held by its binder to the end.
+ * it is on its way in a message. What was let go while we looked stays the binder's where that still lives.
  */
 static void holder_inherited(struct pipeline *p, struct holder *h)
 {
+	struct entry *e = ledger_find(p->ledger, h->sk);
+	bool alive = process_alive(h->pid, h->start_ns), nobody = e && e->handed && !e->n_owners;
 	struct owner owners[LEDGER_OWNERS_MAX];
 	size_t n = 0;
+	bool looked;
 
-	if (holder_handed(p, h))
+	if (alive && owner_has(p, h->sk, h->pid))
 		return;
-	if (process_alive(h->pid, h->start_ns) && owner_has(p, h->sk, h->pid))
-		return;
-	if (!owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n) || !holder_is_there(p, h))
-		return;
-	if (!n) {
-		h->kind = HOLDER_IN_FLIGHT;
-		return;
+	looked = owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n);
+	if (!n && e && e->handed && e->n_owners) {
+		owners[0] = e->owners[0]; /* as the handoff told */
+		n = e->owners_count;
 	}
-	h->kind = HOLDER_INHERITED;
-	holder_take(h, &owners[0]);
-	if (n > 1)
-		h->owners_count = (uint32_t)n;
+	if (n) {
+		h->kind = HOLDER_INHERITED;
+		holder_take(h, &owners[0]);
+		h->owners_count = n > 1 ? (uint32_t)n : 0;
+	} else if (nobody || (looked && holder_is_there(p, h))) {
+		h->kind = HOLDER_IN_FLIGHT;
+	} else if (!alive || !looked) {
+		h->kind = HOLDER_UNKNOWN;
+		h->last_owner = true;
+	}
 }
 
 /* A connection: which process has it? The last owner of the port stays the answer for accepted ones nobody has. */

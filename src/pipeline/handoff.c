@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -96,24 +97,34 @@ bool process_alive(uint32_t pid, uint64_t start_ns)
 	return !start_ns || stat.start_ticks == start_ns / tick_ns;
 }
 
+/* What @pid still holds is looked for as soon as its last releases have been drained. */
+static void gone_note(struct handoffs *h, uint32_t pid, uint64_t start_ns)
+{
+	struct gone *g;
+
+	for (g = h->gone; g; g = g->next)
+		if (g->pid == pid && g->start_ns == start_ns)
+			return;
+	g = calloc(1, sizeof(*g));
+	if (!g)
+		return;
+	g->pid = pid;
+	g->start_ns = start_ns;
+	g->due_ns = clock_boot_ns() + SETTLE_NS;
+	g->next = h->gone;
+	h->gone = g;
+}
+
 static int owner_exited(void *arg, int fd)
 {
 	struct pipeline *p = arg;
-	struct gone *g;
 	struct watch *w;
 
 	for (w = p->handoffs->watches; w && w->fd != fd; w = w->hh.next)
 		;
 	if (!w)
 		return 0;
-	g = calloc(1, sizeof(*g));
-	if (g) {
-		g->pid = w->pid;
-		g->start_ns = w->start_ns;
-		g->due_ns = clock_boot_ns() + SETTLE_NS;
-		g->next = p->handoffs->gone;
-		p->handoffs->gone = g;
-	}
+	gone_note(p->handoffs, w->pid, w->start_ns);
 	watch_free(p, w);
 	return 0;
 }
@@ -136,8 +147,11 @@ void handoff_watch(struct pipeline *p, struct entry *e)
 		return;
 	}
 	fd = (int)syscall(SYS_pidfd_open, e->key.pid, 0);
-	if (fd < 0)
-		return; /* gone already: a failed bind on the port will find out */
+	if (fd < 0) {
+		if (errno == ESRCH)
+			gone_note(h, e->key.pid, e->key.start_ns);
+		return;
+	}
 	w = calloc(1, sizeof(*w));
 	if (!w || loop_watch(p->loop, fd, owner_exited, p) < 0) {
 		free(w);
@@ -196,10 +210,19 @@ static int owner_found(void *arg, const struct pl_owner *row)
 	return 0;
 }
 
+/* What a pass costs is processor time: on a busy machine it takes longer and costs no more. */
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 static bool scan_begin(struct pipeline *p, uint64_t *ret_begin)
 {
-	*ret_begin = clock_boot_ns();
-	if (*ret_begin + SCAN_BURST_NS >= p->scan.next_ns)
+	*ret_begin = thread_cpu_ns();
+	if (clock_boot_ns() + SCAN_BURST_NS >= p->scan.next_ns)
 		return true;
 	p->scan.refused++;
 	return false;
@@ -207,7 +230,7 @@ static bool scan_begin(struct pipeline *p, uint64_t *ret_begin)
 
 static void scan_end(struct pipeline *p, uint64_t begin)
 {
-	uint64_t now = clock_boot_ns(), rest = (now - begin) * SCAN_SHARE;
+	uint64_t now = clock_boot_ns(), rest = (thread_cpu_ns() - begin) * SCAN_SHARE;
 
 	if (p->scan.next_ns < now)
 		p->scan.next_ns = now;
