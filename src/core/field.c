@@ -707,7 +707,7 @@ const struct field fields[] = {
 	{ PATH("", "took_us"), .in = &synced, .type = FIELD_U64, .at = RECORD(took_us), .zero = true,
 	  .help = "synced: how long that took, in microseconds" },
 	{ PATH("", "where"), .in = &lost, .type = FIELD_WORD, .word = where_word,
-	  .help = "lost: ring, queue or map" },
+	  .help = "lost: ring, queue, map or hook" },
 	{ PATH("", "added"), .in = &resync, .type = FIELD_U64, .at = RECORD(added), .zero = true,
 	  .help = "resync: sockets that were missed" },
 	{ PATH("", "removed"), .in = &resync, .type = FIELD_U64, .at = RECORD(removed), .zero = true,

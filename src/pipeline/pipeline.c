@@ -81,7 +81,7 @@ static void missed_print(void *arg, const char *program, uint64_t missed)
 	dprintf(STDERR_FILENO, "portlog: the kernel skipped %s %llu times\n", program, (unsigned long long)missed);
 }
 
-static void statistics_print(const struct pipeline *p)
+void statistics_print(const struct pipeline *p)
 {
 	dprintf(STDERR_FILENO,
 		"portlog: %llu events told, %llu lost, %llu ephemeral binds hidden, %zu sockets in the ledger "

@@ -97,6 +97,8 @@ void failure_tell(struct pipeline *p, struct record *rec, struct process *proces
 /* What is left on a port that was let go, by sock_diag; at most @max. */
 size_t holders_left(struct pipeline *p, const struct record *rec, struct holder *ret, size_t max);
 
+void statistics_print(const struct pipeline *p); /* pipeline.c: to standard error */
+
 /* ---- sync.c: what was there before, and what a loss took ---- */
 int pipeline_snapshot(struct pipeline *p);
 int pipeline_resync(struct pipeline *p);

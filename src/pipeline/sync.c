@@ -151,6 +151,8 @@ void missed_check(struct pipeline *p)
 
 	if (missed == p->missed_seen)
 		return;
+	if (p->config->verbose)
+		statistics_print(p);
 	lost_tell(p, missed - p->missed_seen, LOST_HOOK, ACTION_NONE);
 	p->missed_seen = missed;
 	if (!p->resync_due_ns)

@@ -85,9 +85,12 @@ static int on_start(struct text *t, const struct view *v)
 	return 0;
 }
 
+/* Without a filter they are not shown: say how to see them. */
 static void talk_held(struct text *t, uint64_t n)
 {
-	talk_count(t, n, "port already held (portlog list)", "ports already held (portlog list)");
+	talk_count(t, n, "port already held", "ports already held");
+	if (!t->o.current_first)
+		buf_puts(&t->talk, " (see: portlog action snapshot)");
 }
 
 /* @synced NULL: the snapshot has not ended, or there is none. */
