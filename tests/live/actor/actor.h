@@ -36,6 +36,9 @@
 #define STARTS_TRACER 0x4u /* portlog is not started before the player asks for it: start_tracer() */
 #define SLOW 0x8u          /* only with --slow */
 
+#define STOPS_LISTENING \
+	0x10u /* a listener is shut down: bound from then on, which older kernels do not list */
+
 struct situation {
 	const char *name;
 	const char *(*missing)(
@@ -47,12 +50,13 @@ struct situation {
 	uint16_t forgotten_port; /* with tracepoint hooks the release of it is not seen */
 };
 
-#define TABLES(X)                                                                                       \
-	X(calls)                                                                                        \
-	X(errors)                                                                                       \
-	X(port0)                                                                                        \
-	X(release) X(holders) X(owners) X(options) X(disconnect) X(process) X(uring) X(mptcp) X(policy) \
-		X(kernel) X(namespaces) X(before)
+#define TABLES(X)                                                                                      \
+	X(calls)                                                                                       \
+	X(errors)                                                                                      \
+	X(port0)                                                                                       \
+	X(release)                                                                                     \
+	X(holders) X(owners) X(options) X(disconnect) X(process) X(uring) X(mptcp) X(policy) X(kernel) \
+		X(namespaces) X(before)
 
 #define DECLARE_TABLE(name)                                \
 	extern const struct situation name##_situations[]; \

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -70,7 +71,11 @@ static int load(enum bpf_prog_type type, enum bpf_attach_type attach, const stru
 		.insn_cnt = n,
 		.license = (__u64)(size_t) "GPL",
 	};
-	int fd = (int)bpf(BPF_PROG_LOAD, &a);
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	int fd;
+
+	setrlimit(RLIMIT_MEMLOCK, &all); /* older kernels count programs there */
+	fd = (int)bpf(BPF_PROG_LOAD, &a);
 
 	need(fd >= 0, "load a cgroup program");
 	return fd;

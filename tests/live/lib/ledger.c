@@ -7,6 +7,7 @@
 
 #include "util/cleanup.h"
 
+#define STATE_ESTABLISHED 1
 #define STATE_LISTEN 10
 #define STATE_CLOSE 7
 
@@ -100,6 +101,12 @@ void ledger_forget(struct ledger *l, uint16_t port)
 	}
 }
 
+void ledger_unlist(struct ledger *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		l->held[i].listens = false;
+}
+
 void ledger_done(struct ledger *l)
 {
 	free(l->held);
@@ -121,9 +128,18 @@ static bool must_be_told(const struct net_row *row)
 	return holds && (row->state == STATE_LISTEN || !is_hidden_port(row->port));
 }
 
+/* connect gives a UDP socket of any address the one that it sends from. */
+static bool became_definite(const struct held *h, const struct net_row *row)
+{
+	bool is_any = !strcmp(h->addr, "0.0.0.0") || !strcmp(h->addr, "::");
+
+	return is_any && row->udp && row->state == STATE_ESTABLISHED;
+}
+
 static bool is_same(const struct held *h, const struct net_row *row)
 {
-	return h->udp == row->udp && h->port == row->port && !strcmp(h->addr, row->addr);
+	return h->udp == row->udp && h->port == row->port &&
+	       (!strcmp(h->addr, row->addr) || became_definite(h, row));
 }
 
 static bool has_cookie(const struct held *h, const struct net_row *row)

@@ -28,7 +28,8 @@ struct ledger {
 /* Fold an event in. false: it cannot be (a release of what nobody holds, a bind of what is held): ledger->why. */
 bool ledger_apply(struct ledger *l, const struct event *e);
 void ledger_forget(struct ledger *l,
-		   uint16_t port); /* all sockets on it, when the stream cannot know of their end */
+		   uint16_t port);    /* all sockets on it, when the stream cannot know of their end */
+void ledger_unlist(struct ledger *l); /* listeners were shut down: some may only be bound now */
 void ledger_done(struct ledger *l);
 
 /*
