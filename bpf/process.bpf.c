@@ -127,7 +127,7 @@ int process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
 	if (mm)
 		process_args(p, mm);
 	cgroup_walk(p->cgroup, &p->cgroup_len, task_cgroup(task));
-	bpf_ringbuf_submit(p, wake_flags());
+	bpf_ringbuf_submit(p, BPF_RB_NO_WAKEUP); /* the event follows at once, and wakes */
 	bpf_map_update_elem(&known, &id, &told, BPF_ANY);
 	return 0;
 }

@@ -144,7 +144,7 @@ static void put_value(struct buf *b, const struct field *f, const struct value *
 		json_bool(b, v->number);
 		break;
 	case FIELD_MOMENT:
-		json_time(b, (int64_t)v->number + c->wall_offset_ns);
+		json_time(b, (int64_t)(v->number + (uint64_t)c->wall_offset_ns));
 		break;
 	case FIELD_DATE:
 		json_time(b, (int64_t)v->number);
@@ -289,7 +289,7 @@ static struct field_context context_of(const struct view *v, const struct field_
 {
 	struct field_context c = {
 		.v = v, .rec = v->rec, .process = v->process, .o = o,
-		.wall_offset_ns = v->rec->wall_ns - (int64_t)v->rec->time_ns,
+		.wall_offset_ns = (int64_t)((uint64_t)v->rec->wall_ns - v->rec->time_ns),
 		.from = {
 			[FROM_RECORD] = v->rec, [FROM_VIEW] = v, [FROM_SESSION] = v->session,
 			[FROM_PROCESS] = v->process, [FROM_EXPLANATION] = v->explanation,

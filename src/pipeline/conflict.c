@@ -172,32 +172,36 @@ static bool holder_is_there(struct pipeline *p, const struct holder *h)
 	return h->tracked_ns && !tracer_tracked_get(p->tracer, h->sk, &now) && now.since_ns == h->tracked_ns;
 }
 
+/* As the handoff told: the first of those who had it then; nobody: it was in flight. */
+static void holder_handed(struct holder *h, const struct entry *e)
+{
+	h->kind = e->n_owners ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
+	if (e->n_owners)
+		holder_take(h, &e->owners[0]);
+	h->owners_count = e->owners_count > 1 ? e->owners_count : 0;
+}
+
 /*
  * Its binder may be gone, or have sent the descriptor away. Then whoever has the socket open inherited it; nobody does:
- * it is on its way in a message. What was let go while we looked stays the binder's where that still lives.
+ * it is on its way in a message. A socket that was let go while we looked stays its binder's where that still lives.
  */
 static void holder_inherited(struct pipeline *p, struct holder *h)
 {
 	struct entry *e = ledger_find(p->ledger, h->sk);
-	bool alive = process_alive(h->pid, h->start_ns), nobody = e && e->handed && !e->n_owners;
+	bool there = holder_is_there(p, h), alive = process_alive(h->pid, h->start_ns);
 	struct owner owners[LEDGER_OWNERS_MAX];
 	size_t n = 0;
-	bool looked;
 
-	if (alive && owner_has(p, h->sk, h->pid))
+	if (alive && (!there || owner_has(p, h->sk, h->pid)))
 		return;
-	looked = owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n);
-	if (!n && e && e->handed && e->n_owners) {
-		owners[0] = e->owners[0]; /* as the handoff told */
-		n = e->owners_count;
-	}
-	if (n) {
-		h->kind = HOLDER_INHERITED;
-		holder_take(h, &owners[0]);
+	if (there && owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n)) {
+		h->kind = n ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
+		if (n)
+			holder_take(h, &owners[0]);
 		h->owners_count = n > 1 ? (uint32_t)n : 0;
-	} else if (nobody || (looked && holder_is_there(p, h))) {
-		h->kind = HOLDER_IN_FLIGHT;
-	} else if (!alive || !looked) {
+	} else if (e && e->handed) {
+		holder_handed(h, e);
+	} else {
 		h->kind = HOLDER_UNKNOWN;
 		h->last_owner = true;
 	}

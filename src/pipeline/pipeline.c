@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,6 +193,17 @@ static int parts_make(struct pipeline *p)
 	return loop_new(&p->loop);
 }
 
+/*
+ * A reader that is woken must not push the producer off its processor: that is still inside the program that woke us,
+ * and the kernel skips the programs of everybody else there until it comes back.
+ */
+static void reader_yields(void)
+{
+	struct sched_param none = { 0 };
+
+	(void)sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 static int pipeline_open(struct pipeline *p)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, 0 };
@@ -199,6 +211,7 @@ static int pipeline_open(struct pipeline *p)
 	int r;
 
 	p->clock_fd = p->root_fd = -1;
+	reader_yields();
 	r = parts_make(p);
 	if (r < 0)
 		return r;
