@@ -50,13 +50,11 @@ struct situation {
 	uint16_t forgotten_port; /* with tracepoint hooks the release of it is not seen */
 };
 
-#define TABLES(X)                                                                                      \
-	X(calls)                                                                                       \
-	X(errors)                                                                                      \
-	X(port0)                                                                                       \
-	X(release)                                                                                     \
-	X(holders) X(owners) X(options) X(disconnect) X(process) X(uring) X(mptcp) X(policy) X(kernel) \
-		X(namespaces) X(before)
+/* clang-format off */
+#define TABLES(X) \
+	X(calls) X(errors) X(port0) X(release) X(holders) X(owners) X(options) X(disconnect) X(process) X(uring) \
+	X(mptcp) X(policy) X(kernel) X(namespaces) X(before)
+/* clang-format on */
 
 #define DECLARE_TABLE(name)                                \
 	extern const struct situation name##_situations[]; \

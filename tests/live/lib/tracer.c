@@ -191,9 +191,12 @@ static int read_more(struct tracer *t, uint64_t deadline_ms)
 /* The first line, its newline replaced; NULL: none is whole yet. */
 static char *take_line(struct tracer *t, size_t *ret_len)
 {
-	char *line = t->buf + t->at;
-	char *newline = t->len > t->at ? memchr(line, '\n', t->len - t->at) : NULL;
+	char *line, *newline;
 
+	if (t->len == t->at)
+		return NULL;
+	line = t->buf + t->at;
+	newline = memchr(line, '\n', t->len - t->at);
 	if (!newline)
 		return NULL;
 	*newline = '\0';
