@@ -183,9 +183,10 @@ static void holder_handed(struct holder *h, const struct entry *e)
 
 /*
  * Its binder may be gone, or have sent the descriptor away. Then whoever has the socket open inherited it; nobody does:
- * it is on its way in a message. A socket that was let go while we looked stays its binder's where that still lives.
+ * it is on its way in a message. A socket that was let go while we looked stays its binder's, unless that is known to
+ * have been gone before.
  */
-static void holder_inherited(struct pipeline *p, struct holder *h)
+static void holder_inherited(struct pipeline *p, struct holder *h, const struct record *rec)
 {
 	struct entry *e = ledger_find(p->ledger, h->sk);
 	bool there = holder_is_there(p, h), alive = process_alive(h->pid, h->start_ns);
@@ -201,7 +202,7 @@ static void holder_inherited(struct pipeline *p, struct holder *h)
 		h->owners_count = n > 1 ? (uint32_t)n : 0;
 	} else if (e && e->handed) {
 		holder_handed(h, e);
-	} else {
+	} else if (there || gone_before(p->handoffs, h->pid, h->start_ns, rec->time_ns)) {
 		h->kind = HOLDER_UNKNOWN;
 		h->last_owner = true;
 	}
@@ -255,7 +256,7 @@ static void holder_refine(struct pipeline *p, struct holder *h, const struct rec
 	else if (h->kind == HOLDER_CLIENT || h->kind == HOLDER_ACCEPTED)
 		holder_connection(p, h, rec);
 	else if (h->kind != HOLDER_KERNEL && h->pid)
-		holder_inherited(p, h);
+		holder_inherited(p, h, rec);
 	else if (h->kind != HOLDER_KERNEL)
 		h->kind = HOLDER_UNKNOWN;
 }

@@ -32,6 +32,7 @@ struct watch {
 struct gone {
 	uint32_t pid;
 	uint64_t start_ns;
+	uint64_t noted_ns;
 	uint64_t due_ns;
 	struct gone *next;
 };
@@ -110,9 +111,18 @@ static void gone_note(struct handoffs *h, uint32_t pid, uint64_t start_ns)
 		return;
 	g->pid = pid;
 	g->start_ns = start_ns;
-	g->due_ns = clock_boot_ns() + SETTLE_NS;
+	g->noted_ns = clock_boot_ns();
+	g->due_ns = g->noted_ns + SETTLE_NS;
 	g->next = h->gone;
 	h->gone = g;
+}
+
+bool gone_before(const struct handoffs *h, uint32_t pid, uint64_t start_ns, uint64_t time_ns)
+{
+	for (const struct gone *g = h->gone; g; g = g->next)
+		if (g->pid == pid && g->start_ns == start_ns)
+			return g->noted_ns < time_ns;
+	return false;
 }
 
 static int owner_exited(void *arg, int fd)

@@ -128,6 +128,8 @@ struct handoffs *handoffs_free(struct handoffs *h, struct pipeline *p);
 void handoff_watch(struct pipeline *p, struct entry *e);
 void handoffs_tick(struct pipeline *p, uint64_t now_ns);
 uint64_t handoffs_next_ns(const struct handoffs *h);                /* 0: none */
+/* Was the process seen to be gone before @time_ns, and is what it held not looked for yet? */
+bool gone_before(const struct handoffs *h, uint32_t pid, uint64_t start_ns, uint64_t time_ns);
 bool process_alive(uint32_t pid, uint64_t start_ns);
 /* Find who has socket @sk open (a pass over every descriptor, if the budget allows). Entries' owners are filled. */
 /* Has process @pid socket @sk open? Cheap; true also when it cannot be told (before 6.1). */
