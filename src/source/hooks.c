@@ -10,7 +10,7 @@ const struct hook hooks[] = {
 	{ "bind",     HOOKS_FEXIT,      { "bind4_sk", "bind6_sk" },         true },
 	{ "bind",     HOOKS_FEXIT,      { "bind4_socket", "bind6_socket" }, true },
 	{ "bind",     HOOKS_TRACEPOINT, { "try4", "try6", "granted4", "granted6", "call_exit:syscalls/sys_exit_bind" }, true, NULL,
-	  "failed binds of the kernel's own sockets and of 32-bit programs" },
+	  "failed binds of the kernel's own sockets and of 32-bit programs, and who the latter are once they are gone" },
 	{ "denial",   HOOKS_FEXIT,      { "bind_denied" },                  false },
 	{ "denial",   HOOKS_TRACEPOINT, { NULL },                           false, "binds that a security module refuses" },
 	{ "listen",   HOOKS_FEXIT,      { "listen_socket" },                true },
