@@ -138,11 +138,26 @@ $B/tests/live/$(1) $(BUILD)/static/$(1): $(call test_obj,tests/live/$(1).c tests
 endef
 $(foreach name,$(live_names),$(eval $(call live_program,$(name))))
 
-# Fuzzers take in the sources themselves, so that what they reach is instrumented too.
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c)) | $(skel)
+# Fuzzers have objects of their own, so that what they reach is instrumented too.
+fuzz_flags := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+fuzz_objs := $(patsubst src/%.c,$(BUILD)/fuzz/%.o,$(filter-out src/main.c,$(wildcard src/*.c src/*/*.c)))
+
+$(BUILD)/fuzz/%.o: src/%.c Makefile | $(BUILD)/deps.ok
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CLANG) $(flags) $(fuzz_flags) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(BUILD)/fuzz/source/bpf.o: $(skel)
+
+$(BUILD)/fuzz/libportlog.a: $(fuzz_objs)
+	@rm -f $@
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/libportlog.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
-	$(Q)$(CLANG) $(flags) $(test_flags) -O1 -g -fsanitize=fuzzer,address,undefined $(filter %.c,$^) $(libs_ld) -o $@
+	$(Q)$(CLANG) $(flags) $(test_flags) $(fuzz_flags) -fsanitize=fuzzer -MMD -MP -MF $@.d $< $(BUILD)/fuzz/libportlog.a $(libs_ld) -o $@
 
 run_tests = BUILD=$B tests/run.sh $(1)
 
@@ -161,7 +176,7 @@ test-vm: $(static)
 bench: $B/portlog $(bench)
 	@if [ -x tests/bench/run.sh ]; then BUILD=$B tests/bench/run.sh; fi
 fuzz: $(fuzz)
-	@for f in $(fuzz); do echo "$$f" && $$f -max_total_time=$${FUZZ_SECONDS:-30} -verbosity=0 || exit 1; done
+	@for f in $(fuzz); do echo "$$f" && $$f -max_total_time=$${FUZZ_SECONDS:-30} -verbosity=0 -artifact_prefix=$(BUILD)/ || exit 1; done
 lint:
 	@.ci/lint.sh
 format:
