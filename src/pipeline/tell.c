@@ -77,6 +77,16 @@ static void view_sides(struct pipeline *p, struct view *v)
 		owners[i].process = side_process(p, owners[i].pid, owners[i].start_ns);
 }
 
+/* A namespace without a name of its own is called like the container that lives in it. */
+static void view_names(struct pipeline *p, struct view *v)
+{
+	enrich_view(p->enrich, v);
+	if (v->netns_name || !v->process || !v->process->where.container_name || !v->rec->netns)
+		return;
+	enrich_netns_learn(p->enrich, v->rec->netns, v->process->where.container_name);
+	enrich_view(p->enrich, v);
+}
+
 void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, struct process *process,
 		   const struct view *extra)
 {
@@ -93,7 +103,7 @@ void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, stru
 	v.process = enriched(p, process);
 	view_sides(p, &v);
 	if (rec->has_socket || rec->action == ACTION_FREE)
-		enrich_view(p->enrich, &v);
+		view_names(p, &v);
 	if (!filter_match(p->config->filter, &v))
 		return;
 	rec->seq = ++p->seq;

@@ -32,6 +32,7 @@ struct tracer {
 	const char *blind[TRACER_BLIND_MAX + 1];
 	int cgroup_fd;
 	bool autobind;                   /* ports taken without bind are asked for */
+	bool only_required;              /* programs of rows that are not required were refused */
 	bool fexit_refused;              /* probed: the host does not take fexit programs */
 };
 
@@ -132,7 +133,7 @@ static bool program_available(void *arg, const char *name)
 	struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, name);
 	const char *section, *target;
 
-	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind))
+	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) || (t->only_required && hook_is_optional(name)))
 		return false;
 	section = bpf_program__section_name(p);
 	target = strchr(section, '/');
@@ -260,12 +261,14 @@ static void programs_select(struct tracer *t)
 	}
 }
 
-static int tracer_load(struct tracer *t, const struct tracer_options *o)
+/* With all that the kernel seems to have; on refusal the caller tries again with less. */
+static int load_once(struct tracer *t, const struct tracer_options *o)
 {
 	const char *missing = NULL;
 	int r;
 
 	libbpf_said[0] = '\0';
+	portlog_bpf__destroy(t->skel);
 	t->skel = portlog_bpf__open();
 	if (!t->skel)
 		return cannot_load(-errno, "open the BPF object");
@@ -285,6 +288,34 @@ static int tracer_load(struct tracer *t, const struct tracer_options *o)
 	if (r < 0)
 		return cannot_load(r == -EINVAL ? -ENOTSUP : r, "load the BPF programs");
 	return 0;
+}
+
+static bool any_chosen(const struct tracer *t, enum hook_set set)
+{
+	for (size_t i = 0; i < n_hooks; i++)
+		if (t->chosen[i] && hooks[i].set == set)
+			return true;
+	return false;
+}
+
+/*
+ * A kernel may have a function or tracepoint and refuse our program on it all the same. Then first the programs that are
+ * not required are given up, then the fexit set; what is missed for it is said like any other blind spot.
+ */
+static int tracer_load(struct tracer *t, const struct tracer_options *o)
+{
+	int r = load_once(t, o);
+
+	if (r < 0 && !t->only_required) {
+		t->only_required = true;
+		r = load_once(t, o);
+	}
+	if (r < 0 && o->hooks == HOOKS_ANY && any_chosen(t, HOOKS_FEXIT)) {
+		t->fexit_refused = true;
+		t->only_required = false;
+		r = load_once(t, o);
+	}
+	return r;
 }
 
 /* ---- attaching ---- */

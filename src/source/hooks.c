@@ -29,7 +29,7 @@ const struct hook hooks[] = {
 	{ "conflict-tcp", HOOKS_FEXIT,  { "conflict_tcp" },                 false },
 	{ "conflict-addr", HOOKS_FEXIT, { "conflict_addr" },                false },
 	{ "uring",    HOOKS_TRACEPOINT, { "uring_entry" },                  false },
-	{ "uring",    HOOKS_TRACEPOINT, { "uring_result" },                 false },
+	{ "uring",    HOOKS_TRACEPOINT, { "uring_result" },                 false, "binds and listens through io_uring" },
 	{ "autobind", HOOKS_FEXIT,      { "auto_bound", "auto_connect4", "auto_connect6" }, false },
 	{ "autobind", HOOKS_TRACEPOINT, { "auto_connect_exit:syscalls/sys_exit_connect", "auto_sendmsg4", "auto_sendmsg6" }, false, NULL,
 	  "ports taken without bind through io_uring" },
@@ -44,6 +44,22 @@ const size_t n_hooks = sizeof(hooks) / sizeof(hooks[0]);
 size_t hook_program_len(const char *spec)
 {
 	return strcspn(spec, ":");
+}
+
+static bool row_has(const struct hook *h, const char *name)
+{
+	for (const char *const *p = h->programs; *p; p++)
+		if (hook_program_len(*p) == strlen(name) && !strncmp(*p, name, strlen(name)))
+			return true;
+	return false;
+}
+
+bool hook_is_optional(const char *name)
+{
+	for (size_t i = 0; i < n_hooks; i++)
+		if (hooks[i].required && row_has(&hooks[i], name))
+			return false;
+	return true;
 }
 
 static bool row_available(const struct hook *h, hook_available *available, void *arg)
@@ -151,7 +167,7 @@ size_t hooks_blind(const bool *chosen, const char **ret, size_t max)
 			ret[n++] = hooks[i].blind;
 		for (size_t k = 0; k <= i; k++)
 			any = any || (chosen[k] && !strcmp(hooks[k].event, hooks[i].event));
-		if (last && !any && hooks[i].without && n < max)
+		if (last && !any && hooks[i].without && row_needed(&hooks[i], chosen) && n < max)
 			ret[n++] = hooks[i].without;
 	}
 	ret[n] = NULL;

@@ -44,6 +44,9 @@ const char *hooks_name(const bool *chosen);
 /* What the chosen rows cannot see; at most @max texts and a NULL. Returns how many. */
 size_t hooks_blind(const bool *chosen, const char **ret, size_t max);
 
+/* Is the program called @name in rows that are not required only? */
+bool hook_is_optional(const char *name);
+
 /* "name" of "name:category/tracepoint", its length. */
 size_t hook_program_len(const char *spec);
 
