@@ -173,8 +173,8 @@ static void what_a_person_sees(void **state)
 		" TIME_WAIT, free in <= 60 s\n");
 	assert_string_equal(
 		talk(s),
-		"portlog: watching (tracepoint hooks); 143 ports already held (portlog list); port-0 binds hidden"
-		" (--ephemeral). Ctrl-C stops.\n"
+		"portlog: watching (tracepoint hooks); 143 ports already held (see: portlog action snapshot); port-0"
+		" binds hidden (--ephemeral). Ctrl-C stops.\n"
 		"portlog: cannot see: release of kernel UDP sockets\n"
 		"portlog: 4m02s, 3 events shown, 1 failure, 0 lost, 1,204 ephemeral binds hidden\n");
 }
@@ -206,7 +206,7 @@ static void the_opening_line_does_not_wait_for_ever(void **state)
 		"portlog: watching (tracepoint hooks); port-0 binds hidden (--ephemeral). Ctrl-C stops.\n"
 		"portlog: cannot see: release of kernel UDP sockets\n");
 	tell(s, view_of(.action = ACTION_SYNCED, .at_ms = 1500, .count = 1));
-	assert_has(talk(s), "\nportlog: 1 port already held (portlog list)\n");
+	assert_has(talk(s), "\nportlog: 1 port already held (see: portlog action snapshot)\n");
 }
 
 static void what_is_told_is_not_called_hidden(void **state)
