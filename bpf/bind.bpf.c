@@ -173,15 +173,14 @@ static __always_inline int granted(struct bpf_sock *ctx)
 	if (!port_wanted(t.port))
 		return 1;
 	c = bpf_map_lookup_elem(&calls, &id);
-	if (c && c->sk == key) {
-		t.flags |= c->asked_port ? PL_EXPLICIT : PL_EPHEMERAL;
-		c->bound = 1;
-	}
+	if (!c || c->sk != key)
+		return 1; /* begun before the hooks were there: the snapshot finds it */
+	t.flags |= c->asked_port ? PL_EXPLICIT : PL_EPHEMERAL;
+	c->bound = 1;
 	track(key, &t, PL_TOLD_NOT);
 	if (!told_at_grant(sk))
 		return 1;
-	if (c && c->sk == key)
-		bpf_map_delete_elem(&calls, &id);
+	bpf_map_delete_elem(&calls, &id);
 	tell_granted(key, &o);
 	return 1;
 }

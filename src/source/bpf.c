@@ -379,21 +379,52 @@ static int program_attach(struct tracer *t, const char *spec)
 	return link_keep(t, link);
 }
 
+/*
+ * What tells results and releases comes before what tracks a socket, and that before what begins a call: else a call
+ * under way meanwhile would be tracked and never told. What none of them has seen whole is found by the snapshot.
+ */
+static int attach_phase(const char *spec)
+{
+	static const struct {
+		const char *prefix;
+		int phase;
+	} later[] = {
+		{ "granted", 1 }, { "bind4_", 1 }, { "bind6_", 1 }, { "state_changed", 1 }, { "auto_", 1 }, { "try", 2 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
+		if (!strncmp(spec, later[i].prefix, strlen(later[i].prefix)))
+			return later[i].phase;
+	return 0;
+}
+
+#define ATTACH_PHASES 3
+
 /* Optional rows that fail are dropped and said; a required one ends it. */
-static int tracer_attach(struct tracer *t)
+static int row_attach(struct tracer *t, size_t i, int phase)
 {
 	int r;
 
-	for (size_t i = 0; i < n_hooks; i++) {
-		for (const char *const *spec = hooks[i].programs; t->chosen[i] && *spec; spec++) {
-			r = program_attach(t, *spec);
-			if (r < 0 && hooks[i].required)
-				return r == -EINVAL ? -ENOTSUP : r;
-			if (r < 0)
-				t->chosen[i] = false;
-		}
+	for (const char *const *spec = hooks[i].programs; t->chosen[i] && *spec; spec++) {
+		if (attach_phase(*spec) != phase)
+			continue;
+		r = program_attach(t, *spec);
+		if (r < 0 && hooks[i].required)
+			return r == -EINVAL ? -ENOTSUP : r;
+		if (r < 0)
+			t->chosen[i] = false;
 	}
 	return 0;
+}
+
+static int tracer_attach(struct tracer *t)
+{
+	int r = 0;
+
+	for (int phase = 0; phase < ATTACH_PHASES; phase++)
+		for (size_t i = 0; i < n_hooks && !r; i++)
+			r = row_attach(t, i, phase);
+	return r;
 }
 
 /* ---- the cgroup hooks' root ---- */

@@ -28,8 +28,10 @@ const struct hook hooks[] = {
 	  "release of the kernel's own UDP sockets, and of a UDP port by connect(AF_UNSPEC)" },
 	{ "conflict-tcp", HOOKS_FEXIT,  { "conflict_tcp" },                 false },
 	{ "conflict-addr", HOOKS_FEXIT, { "conflict_addr" },                false },
-	{ "uring",    HOOKS_TRACEPOINT, { "uring_entry" },                  false },
-	{ "uring",    HOOKS_TRACEPOINT, { "uring_result" },                 false, "binds and listens through io_uring" },
+	{ "uring",    HOOKS_TRACEPOINT, { "uring_entry" },                  false, NULL,
+	  "binds through io_uring that ask for no completion (IOSQE_CQE_SKIP_SUCCESS)" },
+	{ "uring",    HOOKS_TRACEPOINT, { "uring_result" },                 false, "binds and listens through io_uring",
+	  "binds through io_uring that ask for no completion (IOSQE_CQE_SKIP_SUCCESS)" },
 	{ "autobind", HOOKS_FEXIT,      { "auto_bound", "auto_connect4", "auto_connect6" }, false },
 	{ "autobind", HOOKS_TRACEPOINT, { "auto_connect_exit:syscalls/sys_exit_connect", "auto_sendmsg4", "auto_sendmsg6" }, false, NULL,
 	  "ports taken without bind through io_uring" },
@@ -120,6 +122,14 @@ static bool row_needed(const struct hook *h, const bool *chosen)
 	return alone;
 }
 
+static bool event_needed(const char *event, const bool *chosen)
+{
+	for (size_t i = 0; i < n_hooks; i++)
+		if (!strcmp(hooks[i].event, event) && row_needed(&hooks[i], chosen))
+			return true;
+	return false;
+}
+
 int hooks_choose(enum hook_set set, hook_available *available, void *arg, bool *chosen,
 		 const char **ret_missing)
 {
@@ -167,7 +177,7 @@ size_t hooks_blind(const bool *chosen, const char **ret, size_t max)
 			ret[n++] = hooks[i].blind;
 		for (size_t k = 0; k <= i; k++)
 			any = any || (chosen[k] && !strcmp(hooks[k].event, hooks[i].event));
-		if (last && !any && hooks[i].without && row_needed(&hooks[i], chosen) && n < max)
+		if (last && !any && hooks[i].without && event_needed(hooks[i].event, chosen) && n < max)
 			ret[n++] = hooks[i].without;
 	}
 	ret[n] = NULL;
