@@ -10,8 +10,8 @@ static __always_inline void autobound(struct sock *sk, u8 via)
 	struct pl_tracked t = {};
 	u64 key = (u64)sk;
 
-	if (!socket_is_ours(sk) || !BPF_CORE_READ(sk, __sk_common.skc_num) || bpf_map_lookup_elem(&tracked, &key) ||
-	    !netns_wanted(sk))
+	if (!socket_is_ours(sk) || !BPF_CORE_READ(sk, __sk_common.skc_num) ||
+	    bpf_map_lookup_elem(&tracked, &key) || !netns_wanted(sk))
 		return;
 	facts_fill(&t, sk, current_task());
 	if (!port_wanted(t.port))

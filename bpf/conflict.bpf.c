@@ -17,7 +17,8 @@ static __always_inline int compared(struct sock *sk, struct sock *other, u64 res
 }
 
 SEC("fexit/inet_bind_conflict")
-int BPF_PROG(conflict_tcp, struct sock *sk, struct sock *other, u32 uid, bool relax, bool cb, bool ok, u64 result)
+int BPF_PROG(conflict_tcp, struct sock *sk, struct sock *other, u32 uid, bool relax, bool cb, bool ok,
+	     u64 result)
 {
 	return compared(sk, other, result);
 }

@@ -14,7 +14,8 @@
 #define SLOT_STEPS 32   /* sockets in one UDP hash slot */
 #define CHILDREN_MAX 4  /* connected or closing sockets kept, so that they cannot push out a listener */
 
-static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, struct net *net, u16 port, u32 l3mdev)
+static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, struct net *net, u16 port,
+							    u32 l3mdev)
 {
 	struct inet_hashinfo *info = tcp_hashinfo(sk, net);
 	struct inet_bind_hashbucket *heads = BPF_CORE_READ(info, bhash);
@@ -27,7 +28,8 @@ static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, str
 	       bpf_core_field_offset(struct inet_bind_hashbucket, chain);
 	bpf_probe_read_kernel(&node, sizeof(node), head);
 	for (int i = 0; i < BUCKET_STEPS && node; i++) {
-		struct inet_bind_bucket *tb = (void *)node - bpf_core_field_offset(struct inet_bind_bucket, node);
+		struct inet_bind_bucket *tb =
+			(void *)node - bpf_core_field_offset(struct inet_bind_bucket, node);
 
 		if (BPF_CORE_READ(tb, port) == port && BPF_CORE_READ(tb, ib_net.net) == net &&
 		    BPF_CORE_READ(tb, l3mdev) == (int)l3mdev)
@@ -99,7 +101,8 @@ static __always_inline void candidate_add(struct pl_failure *f, struct sock *sk,
 	f->count++;
 }
 
-static __always_inline void candidates_tcp(struct pl_failure *f, struct sock *sk, struct net *net, u16 port, u32 l3mdev)
+static __always_inline void candidates_tcp(struct pl_failure *f, struct sock *sk, struct net *net, u16 port,
+					   u32 l3mdev)
 {
 	struct inet_bind_bucket *tb = bucket_find(sk, net, port, l3mdev);
 	struct owner_walk w;
@@ -139,7 +142,8 @@ static __always_inline struct sock *udp_next(struct hlist_node **node, struct ne
 	struct sock *other = (void *)at - bpf_core_field_offset(struct sock_common, skc_node);
 
 	*node = BPF_CORE_READ(at, next);
-	if (BPF_CORE_READ(other, __sk_common.skc_num) != port || BPF_CORE_READ(other, __sk_common.skc_net.net) != net)
+	if (BPF_CORE_READ(other, __sk_common.skc_num) != port ||
+	    BPF_CORE_READ(other, __sk_common.skc_net.net) != net)
 		return NULL;
 	return other;
 }
@@ -269,7 +273,8 @@ static __always_inline void candidate_tripped(struct pl_failure *f, struct sock 
 	bpf_map_delete_elem(&conflicts, &id);
 }
 
-static __always_inline void holders_fill(struct pl_failure *f, struct sock *sk, const struct pl_tracked *t, u16 port)
+static __always_inline void holders_fill(struct pl_failure *f, struct sock *sk, const struct pl_tracked *t,
+					 u16 port)
 {
 	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
 

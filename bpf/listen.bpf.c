@@ -2,7 +2,8 @@
 /* Listens by fexit, and what the state tracepoint says of listeners in every set. */
 #include "tell.bpf.h"
 
-const volatile bool opt_listen_sk = false; /* __inet_listen_sk exists: kernel and MPTCP listeners come that way */
+/* __inet_listen_sk exists: kernel and MPTCP listeners come that way. */
+const volatile bool opt_listen_sk = false;
 const volatile bool opt_state_listens = false;  /* nobody else tells the kernel's and 32-bit listeners */
 const volatile bool opt_state_releases = false; /* nobody else sees that a port-0 socket gives its port up */
 

@@ -134,25 +134,25 @@ extern struct lingering lingering SEC(".maps");
 /* Knobs, set before the programs are loaded. */
 extern const volatile unsigned int opt_netns[PL_NETNS_MAX]; /* only these; opt_netns_count 0: all */
 extern const volatile unsigned int opt_netns_count;
-extern const volatile bool opt_ports;                       /* only ports with a bit in opt_port_bits */
+extern const volatile bool opt_ports; /* only ports with a bit in opt_port_bits */
 extern const volatile unsigned char opt_port_bits[65536 / 8];
-extern const volatile bool opt_failed_only;                 /* successes are tracked and not told */
-extern const volatile bool opt_ephemeral;                   /* port-0 binds are told */
-extern const volatile unsigned int opt_pid;                 /* only calls of this process are told; 0: all */
-extern const volatile unsigned int pidns_level;             /* portlog's own pid namespace */
+extern const volatile bool opt_failed_only;     /* successes are tracked and not told */
+extern const volatile bool opt_ephemeral;       /* port-0 binds are told */
+extern const volatile unsigned int opt_pid;     /* only calls of this process are told; 0: all */
+extern const volatile unsigned int pidns_level; /* portlog's own pid namespace */
 extern const volatile unsigned int own_pid;
-extern const volatile int opt_nr_bind;                      /* number of the system call: __NR_bind */
+extern const volatile int opt_nr_bind; /* number of the system call: __NR_bind */
 
 /* Shared with the reader while it runs. */
-extern unsigned int reader_awake;          /* the reader will look again by itself: no wake-up needed */
-extern unsigned long long barrier;         /* its atomic add orders reserve before the read of reader_awake */
+extern unsigned int reader_awake;  /* the reader will look again by itself: no wake-up needed */
+extern unsigned long long barrier; /* its atomic add orders reserve before the read of reader_awake */
 extern unsigned long long lost[PL_KIND_MAX];        /* records that found no room, by kind */
 extern unsigned long long lost_failed[PL_KIND_MAX]; /* of those, failed calls */
-extern unsigned long long tracked_full;    /* sockets that found no room in tracked */
-extern unsigned long long hidden_binds;    /* ephemeral binds counted and not told */
-extern unsigned int watch_lingering;       /* user space waits for a port to become free */
-extern unsigned int tell_owners;           /* the iterator tells owners of sockets known already */
-extern unsigned long long wanted_sk;       /* the iterator answers who has this socket, and tells nothing; 0: all */
+extern unsigned long long tracked_full;             /* sockets that found no room in tracked */
+extern unsigned long long hidden_binds;             /* ephemeral binds counted and not told */
+extern unsigned int watch_lingering;                /* user space waits for a port to become free */
+extern unsigned int tell_owners;                    /* the iterator tells owners of sockets known already */
+extern unsigned long long wanted_sk; /* the iterator answers who has this socket, and tells nothing; 0: all */
 
 /* Who makes a call, by thread group: never an io_uring worker's own name. */
 struct caller {
@@ -315,10 +315,11 @@ static __always_inline u32 socket_flags(struct sock *sk)
 static __always_inline void socket_addr(u8 *addr, struct sock *sk, u16 family)
 {
 	if (family == AF_INET6)
-		bpf_probe_read_kernel(addr, 16,
-				      (void *)sk + bpf_core_field_offset(struct sock_common, skc_v6_rcv_saddr));
+		bpf_probe_read_kernel(
+			addr, 16, (void *)sk + bpf_core_field_offset(struct sock_common, skc_v6_rcv_saddr));
 	else
-		bpf_probe_read_kernel(addr, 4, (void *)sk + bpf_core_field_offset(struct sock_common, skc_rcv_saddr));
+		bpf_probe_read_kernel(addr, 4,
+				      (void *)sk + bpf_core_field_offset(struct sock_common, skc_rcv_saddr));
 }
 
 static __always_inline u64 socket_inode(struct sock *sk, u32 *uid)

@@ -121,8 +121,8 @@ static __always_inline void without_file(struct seq_file *seq, struct sock *sk)
 	struct pl_tracked t = {};
 	u64 key = (u64)sk;
 
-	if (!socket_is_ours(sk) || bpf_map_lookup_elem(&tracked, &key) || !holds_port(sk) || !netns_wanted(sk) ||
-	    !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
+	if (!socket_is_ours(sk) || bpf_map_lookup_elem(&tracked, &key) || !holds_port(sk) ||
+	    !netns_wanted(sk) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
 		return;
 	facts_fill(&t, sk, current_task());
 	t.pid = 0; /* whoever reads the iterator has nothing to do with it */

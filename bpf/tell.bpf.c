@@ -3,7 +3,7 @@
 #include "tell.bpf.h"
 
 /* The words of outcome_words(), taken apart straight into a record: a struct between would cost stack. */
-#define how_kind(how) ((u16)((how) & 0xff))
+#define how_kind(how) ((u16)(0xff & (how)))
 #define how_error(how) ((s32)(u16)((how) >> 16))
 
 static __always_inline void event_outcome(struct pl_event *e, u64 how, u64 asked, u64 low, u64 high)

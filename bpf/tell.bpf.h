@@ -32,11 +32,11 @@ int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
 int portless_note(u64 sk);
 int told_failure(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
 
-#define outcome_words(o, words)                                                                                      \
-	u64 words[4] = {                                                                                             \
-		(o)->kind | (u64)(o)->via << 8 | (u64)(u16)(o)->error << 16 | (u64)(u32)(o)->backlog << 32,          \
-		(o)->asked.port | (u64)(o)->asked.family << 16 | (u64)(o)->asked.kernel_copy << 32,                  \
-	};                                                                                                           \
+#define outcome_words(o, words)                                                                             \
+	u64 words[4] = {                                                                                    \
+		(o)->kind | (u64)(o)->via << 8 | (u64)(u16)(o)->error << 16 | (u64)(u32)(o)->backlog << 32, \
+		(o)->asked.port | (u64)(o)->asked.family << 16 | (u64)(o)->asked.kernel_copy << 32,         \
+	};                                                                                                  \
 	__builtin_memcpy(&words[2], (o)->asked.addr, 16)
 
 /* Tell a call that worked on the tracked socket @sk. Whether that found room is noted in the map for the resync. */
@@ -84,9 +84,9 @@ static __always_inline void asked_read(struct asked *a, const void *from, u32 le
 
 	if (len < 16)
 		return;
-	r = len >= 24 ? kernel ? bpf_probe_read_kernel(&sa, 24, from) : bpf_probe_read_user(&sa, 24, from) :
-	    kernel    ? bpf_probe_read_kernel(&sa, 8, from) :
-			bpf_probe_read_user(&sa, 8, from);
+	r = len >= 24 ? kernel ? bpf_probe_read_kernel(&sa, 24, from) : bpf_probe_read_user(&sa, 24, from)
+	    : kernel ? bpf_probe_read_kernel(&sa, 8, from)
+		      : bpf_probe_read_user(&sa, 8, from);
 	if (r || (sa.family != AF_INET && sa.family != AF_INET6 && sa.family != 0))
 		return;
 	if (sa.family == AF_INET6 && len < 24)
@@ -238,7 +238,8 @@ static __always_inline void asked_original(struct asked *a)
 	if (entry_nr(regs) != opt_nr_bind)
 		return;
 	asked_read(&original, (void *)entry_arg(regs, 1), entry_arg(regs, 2), false);
-	if (original.family != a->family || (original.port == a->port && !__builtin_memcmp(original.addr, a->addr, 4)))
+	if (original.family != a->family ||
+	    (original.port == a->port && !__builtin_memcmp(original.addr, a->addr, 4)))
 		return;
 	*a = original;
 }

@@ -33,7 +33,8 @@ static __always_inline void request_bound(struct io_kiocb *req, struct sock *sk,
 	if (c && c->sk == key)
 		asked_from_call(&o.asked, c);
 	else if (io)
-		asked_read(&o.asked, (void *)io + bpf_core_field_offset(struct io_async_msghdr, addr), 24, true);
+		asked_read(&o.asked, (void *)io + bpf_core_field_offset(struct io_async_msghdr, addr), 24,
+			   true);
 	bpf_map_delete_elem(&calls, &id);
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (res < 0)

@@ -174,8 +174,8 @@ struct owner {
 struct holder {
 	enum holder_kind kind;
 	enum proto proto;
-	uint32_t modifiers; /* HOLDER_DUAL_STACK ... */
-	uint32_t options;   /* OPT_* of the socket */
+	uint32_t modifiers;  /* HOLDER_DUAL_STACK ... */
+	uint32_t options;    /* OPT_* of the socket */
 	uint64_t sk;         /* key, never shown */
 	uint64_t tracked_ns; /* with sk it names one socket for good; 0: not tracked */
 	uint64_t cookie;

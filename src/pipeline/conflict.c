@@ -70,8 +70,12 @@ static int row_add(void *arg, const struct diag_row *row)
 
 static size_t rows_on_port(struct pipeline *p, const struct record *rec, struct holder *ret, size_t max)
 {
-	struct rows rows = { .holders = ret, .max = max, .now_ns = clock_boot_ns(), .skip_cookie = rec->cookie };
-	struct diag_query q = { .tcp = rec->proto != PROTO_UDP, .udp = rec->proto == PROTO_UDP, .port = rec->port };
+	struct rows rows = {
+		.holders = ret, .max = max, .now_ns = clock_boot_ns(), .skip_cookie = rec->cookie
+	};
+	struct diag_query q = { .tcp = rec->proto != PROTO_UDP,
+				.udp = rec->proto == PROTO_UDP,
+				.port = rec->port };
 	struct sockdiag *sd = diags_get(p->diags, rec->netns);
 
 	if (sd)
@@ -91,10 +95,10 @@ size_t holders_left(struct pipeline *p, const struct record *rec, struct holder 
 static void holder_from_entry(struct holder *h, const struct entry *e)
 {
 	memset(h, 0, sizeof(*h));
-	h->kind = e->told.kernel			     ? HOLDER_KERNEL :
-		  e->told.proto == PROTO_UDP || e->told.state == TCP_STATE_LISTEN ? HOLDER_LISTENER :
-		  e->listened				     ? HOLDER_SHUTDOWN :
-							       HOLDER_BOUND;
+	h->kind = e->told.kernel                                                    ? HOLDER_KERNEL
+		  : e->told.proto == PROTO_UDP || e->told.state == TCP_STATE_LISTEN ? HOLDER_LISTENER
+		  : e->listened                                                     ? HOLDER_SHUTDOWN
+										    : HOLDER_BOUND;
 	h->proto = e->told.proto;
 	h->options = e->told.options;
 	h->sk = e->sk;
@@ -123,7 +127,8 @@ static bool holder_known(const struct holder *holders, size_t n, const struct en
 }
 
 /* The walk ended early, or met a changing bucket: what the ledger has on that port is there too. */
-static size_t holders_from_ledger(struct pipeline *p, const struct record *rec, struct holder *holders, size_t n)
+static size_t holders_from_ledger(struct pipeline *p, const struct record *rec, struct holder *holders,
+				  size_t n)
 {
 	struct entry *e = NULL;
 
@@ -282,11 +287,13 @@ static size_t holders_build(struct pipeline *p, const struct record *rec, const 
 	return n;
 }
 
-static void explained_tell(struct pipeline *p, struct record *rec, struct process *process, struct holder *holders,
-			   size_t n)
+static void explained_tell(struct pipeline *p, struct record *rec, struct process *process,
+			   struct holder *holders, size_t n)
 {
 	struct explain_facts facts = { .now_ns = rec->time_ns };
-	struct view extra = { .rec = rec, .session = &p->session, .process = process, .holders = holders, .n_holders = n };
+	struct view extra = {
+		.rec = rec, .session = &p->session, .process = process, .holders = holders, .n_holders = n
+	};
 	struct explanation why = { 0 };
 	struct entry *e = ledger_find(p->ledger, rec->sk);
 
@@ -299,9 +306,9 @@ static void explained_tell(struct pipeline *p, struct record *rec, struct proces
 	if (process && !process->enriched)
 		enrich_process(p->enrich, process);
 	for (size_t i = 0; i < n; i++) {
-		struct process *hp = holders[i].pid ? processes_find_pid(p->processes, holders[i].pid,
-									 holders[i].start_ns) :
-						      NULL;
+		struct process *hp =
+			holders[i].pid ? processes_find_pid(p->processes, holders[i].pid, holders[i].start_ns)
+				       : NULL;
 
 		if (hp && !hp->enriched)
 			enrich_process(p->enrich, hp);
@@ -313,7 +320,8 @@ static void explained_tell(struct pipeline *p, struct record *rec, struct proces
 	pipeline_tell(p, rec, NULL, process, &extra);
 }
 
-void conflict_tell(struct pipeline *p, struct record *rec, struct process *process, const struct pl_failure *failure)
+void conflict_tell(struct pipeline *p, struct record *rec, struct process *process,
+		   const struct pl_failure *failure)
 {
 	struct holder holders[HOLDERS_MAX];
 	size_t n = holders_build(p, rec, failure, holders);

@@ -39,7 +39,8 @@ void entry_tell_snapshot(struct pipeline *p, struct entry *e)
 	rec.time_ns = e->told.time_ns;
 	rec.since_precision = e->told.since_precision;
 	if (e->key.pid) {
-		owners[extra.n_owners] = (struct owner){ .pid = e->key.pid, .uid = e->told.uid, .start_ns = e->key.start_ns };
+		owners[extra.n_owners] =
+			(struct owner){ .pid = e->key.pid, .uid = e->told.uid, .start_ns = e->key.start_ns };
 		memcpy(owners[extra.n_owners++].comm, e->told.comm, sizeof(owners[0].comm));
 	}
 	for (uint32_t i = 0; i < e->n_owners && extra.n_owners < LEDGER_OWNERS_MAX; i++)

@@ -17,7 +17,7 @@
 struct linger {
 	struct record released; /* its record; pid and comm are the last owner's */
 	struct process *owner;
-	uint64_t check_ns;      /* when to ask sock_diag again */
+	uint64_t check_ns; /* when to ask sock_diag again */
 	unsigned checks;
 };
 
@@ -171,7 +171,9 @@ static void linger_check(struct pipeline *p, size_t i, uint64_t now_ns)
 {
 	struct linger *l = p->lingers->items[i];
 	const struct record *rec = &l->released;
-	struct diag_query q = { .tcp = rec->proto != PROTO_UDP, .udp = rec->proto == PROTO_UDP, .port = rec->port };
+	struct diag_query q = { .tcp = rec->proto != PROTO_UDP,
+				.udp = rec->proto == PROTO_UDP,
+				.port = rec->port };
 	struct sockdiag *sd = diags_get(p->diags, rec->netns);
 	struct left left = { 0 };
 
@@ -188,7 +190,8 @@ static void linger_check(struct pipeline *p, size_t i, uint64_t now_ns)
 	if (left.others || !left.rows)
 		l->check_ns = now_ns + CHECK_AGAIN_NS * (l->checks < 10 ? l->checks : 10);
 	else
-		l->check_ns = now_ns + (left.expires_ms > 1000 ? left.expires_ms * NS_PER_MS : CHECK_AGAIN_NS);
+		l->check_ns =
+			now_ns + (left.expires_ms > 1000 ? left.expires_ms * NS_PER_MS : CHECK_AGAIN_NS);
 }
 
 void lingers_tick(struct pipeline *p, uint64_t now_ns)

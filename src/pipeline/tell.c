@@ -7,8 +7,8 @@
 
 static bool is_bookkeeping(enum action action)
 {
-	return action == ACTION_START || action == ACTION_STOP || action == ACTION_SYNCED || action == ACTION_LOST ||
-	       action == ACTION_RESYNC || action == ACTION_CLOCK;
+	return action == ACTION_START || action == ACTION_STOP || action == ACTION_SYNCED ||
+	       action == ACTION_LOST || action == ACTION_RESYNC || action == ACTION_CLOCK;
 }
 
 void record_now(struct record *rec, enum action action)
