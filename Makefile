@@ -45,9 +45,9 @@ bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
 fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor,$(live_names)))
 
-# V=1 shows the commands.
+# V=1 shows the commands; -s nothing.
 Q := $(if $(V),,@)
-say = @$(if $(V),:,printf '  %-7s %s\n' $(1) $@)
+say = @$(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),:,printf '  %-7s %s\n' $(1) $@)
 
 all: $B/portlog
 
