@@ -139,12 +139,15 @@ static void note_release(struct buf *b, const struct view *v, const struct sink_
 		[SINCE_NOT_AFTER] = "after at least ",
 	};
 	const struct record *rec = v->rec;
+	uint64_t held_ns = rec->held_ns;
 	size_t begin = b->len;
 
 	(void)o;
+	if (!held_ns && rec->since_ns && rec->since_ns < rec->time_ns)
+		held_ns = rec->time_ns - rec->since_ns; /* held_ns is for what is known exactly */
 	if (rec->since_precision && rec->since_precision < ARRAY_SIZE(how)) {
 		buf_puts(b, how[rec->since_precision]);
-		put_span(b, rec->held_ns);
+		put_span(b, held_ns);
 	}
 	if (rec->free == FREE_NO) {
 		buf_puts(b, b->len > begin ? "; busy" : "busy");

@@ -636,6 +636,7 @@ static void a_close_says_how_long_and_by_whom(void **state)
 		  " after at least 1 s\n" },
 		{ { .since_ms = -1000, .held_ms = 1000, .precision = SINCE_NOT_BEFORE },
 		  " after at most 1 s\n" },
+		{ { .since_ms = -2000, .precision = SINCE_NOT_BEFORE }, " after at most 2 s\n" },
 		{ { .free = FREE_NO }, " busy\n" },
 		{ { .free = FREE_NO, .holders = { { .kind = HOLDER_TIME_WAIT, .expires_ms = 9500 } } },
 		  " busy: 1 TIME_WAIT, free in <= 11 s\n" },
