@@ -49,6 +49,7 @@ static int trace_run(const void *opts, int argc, char **argv)
 		.snapshot = c.snapshot,
 		.ephemeral = c.ephemeral,
 		.autobind = c.autobind,
+		.no_iterators = c.no_iterators,
 		.verbose = c.verbose,
 	};
 	r = pipeline_run(&config);

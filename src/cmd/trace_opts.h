@@ -13,6 +13,7 @@ struct trace_opts {
 	uint32_t count;       /* 0: not given */
 	uint64_t duration_ns; /* 0: not given */
 	bool no_snapshot;
+	bool no_iterators;
 	bool ephemeral;
 	bool autobind;
 	int hooks; /* enum trace_hooks */
@@ -34,7 +35,7 @@ struct trace_config {
 	uint32_t ring_bytes;  /* power of two, multiple of a page */
 	uint64_t count;       /* stop after so many events; 0: no limit */
 	uint64_t duration_ns; /* stop after so long; 0: no limit */
-	bool snapshot, ephemeral, autobind;
+	bool snapshot, ephemeral, autobind, no_iterators;
 	bool quiet;
 	unsigned verbose;
 };

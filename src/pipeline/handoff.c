@@ -16,10 +16,10 @@
 #include "pipeline/state.h"
 
 #define WATCHES_MAX 4096
-#define SCAN_SHARE 20                  /* a pass may take a twentieth of the time */
+#define SCAN_SHARE 20                   /* a pass may take a twentieth of the time */
 #define SCAN_BURST_NS (100 * NS_PER_MS) /* ahead of that share by so much */
 #define SCAN_LEAST_NS (2 * NS_PER_MS)
-#define SETTLE_NS (2 * NS_PER_MS)      /* the ring's last releases of the process are drained meanwhile */
+#define SETTLE_NS (2 * NS_PER_MS) /* the ring's last releases of the process are drained meanwhile */
 
 struct watch {
 	uint32_t pid; /* key */
@@ -85,6 +85,23 @@ static bool is_zombie(const char *stat)
 }
 
 /* Field 22 of /proc/PID/stat is start_boottime in clock ticks. */
+bool process_start(uint32_t pid, struct owner *ret)
+{
+	uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+	char path[32], text[1024];
+	struct proc_stat stat;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	if (proc_read(-1, path, text, sizeof(text), &len) < 0 || proc_stat_parse(text, &stat) < 0)
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	ret->pid = pid;
+	ret->start_ns = stat.start_ticks * tick_ns;
+	memcpy(ret->comm, stat.comm, sizeof(ret->comm));
+	return true;
+}
+
 bool process_alive(uint32_t pid, uint64_t start_ns)
 {
 	char path[32], text[1024];
@@ -93,7 +110,8 @@ bool process_alive(uint32_t pid, uint64_t start_ns)
 	size_t len;
 
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	if (proc_read(-1, path, text, sizeof(text), &len) < 0 || proc_stat_parse(text, &stat) < 0 || is_zombie(text))
+	if (proc_read(-1, path, text, sizeof(text), &len) < 0 || proc_stat_parse(text, &stat) < 0 ||
+	    is_zombie(text))
 		return false;
 	return !start_ns || stat.start_ticks == start_ns / tick_ns;
 }
@@ -193,7 +211,9 @@ static bool owner_in(const struct owner *owners, size_t n, uint32_t pid)
 /* Intern the process of a row, so that renderers find it. */
 static void row_process(struct pipeline *p, const struct pl_owner *row)
 {
-	struct record who = { .pid = row->pid, .start_ns = row->start_ns, .exec_id = row->exec_id, .uid = row->uid };
+	struct record who = {
+		.pid = row->pid, .start_ns = row->start_ns, .exec_id = row->exec_id, .uid = row->uid
+	};
 
 	who.cgroup_id = row->cgroup_id;
 	memcpy(who.comm, row->comm, sizeof(who.comm));
@@ -272,12 +292,14 @@ bool owners_scan(struct pipeline *p, uint64_t sk, struct owner *ret, size_t max,
 
 /* ---- handoffs: one pass for all processes that have exited ---- */
 
+struct heir {
+	uint64_t sk;
+	struct owner owner;
+};
+
 struct heirs {
 	struct pipeline *pipeline;
-	struct heir {
-		uint64_t sk;
-		struct owner owner;
-	} *items;
+	struct heir *items;
 	size_t n, room;
 	uint64_t now_ns;
 };
@@ -351,7 +373,8 @@ static void handoffs_of(struct pipeline *p, const struct gone *g, const struct h
 static bool any_held(struct pipeline *p, uint64_t now_ns)
 {
 	for (const struct gone *g = p->handoffs->gone; g; g = g->next)
-		for (struct entry *e = NULL; g->due_ns <= now_ns && (e = ledger_of_pid(p->ledger, g->pid, e));)
+		for (struct entry *e = NULL;
+		     g->due_ns <= now_ns && (e = ledger_of_pid(p->ledger, g->pid, e));)
 			if (!e->handed && e->key.start_ns == g->start_ns)
 				return true;
 	return false;

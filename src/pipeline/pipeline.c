@@ -22,9 +22,9 @@
 
 #define PROCESSES_MAX 8192
 #define LEDGER_MAX 262144
-#define BUSY_NS (4 * NS_PER_MS)   /* after the last record the reader keeps looking by itself for so long */
+#define BUSY_NS (4 * NS_PER_MS) /* after the last record the reader keeps looking by itself for so long */
 #define NAP_NS NS_PER_MS
-#define OFFSET_EVERY_NS NS_PER_S  /* the wall clock is slewed: look again so often while there is traffic */
+#define OFFSET_EVERY_NS NS_PER_S /* the wall clock is slewed: look again so often while there is traffic */
 #define MISSED_EVERY_NS (5 * NS_PER_S)
 #define STEP_NS ((int64_t)(100 * NS_PER_MS))
 #define RESYNC_SHARE 20
@@ -79,7 +79,8 @@ static int clock_watch(struct pipeline *p)
 static void missed_print(void *arg, const char *program, uint64_t missed)
 {
 	(void)arg;
-	dprintf(STDERR_FILENO, "portlog: the kernel skipped %s %llu times\n", program, (unsigned long long)missed);
+	dprintf(STDERR_FILENO, "portlog: the kernel skipped %s %llu times\n", program,
+		(unsigned long long)missed);
 }
 
 void statistics_print(const struct pipeline *p)
@@ -157,6 +158,7 @@ static int tracer_start(struct pipeline *p)
 		.filter = p->config->kernel,
 		.ephemeral = p->config->ephemeral,
 		.autobind = p->config->autobind,
+		.no_iterators = p->config->no_iterators,
 	};
 	char mount[4096];
 	int r;

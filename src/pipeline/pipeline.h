@@ -9,7 +9,7 @@
 
 struct pipeline_config {
 	const struct filter *filter;
-	const struct filter_kernel *kernel;   /* NULL: nothing is judged in the kernel */
+	const struct filter_kernel *kernel; /* NULL: nothing is judged in the kernel */
 	const struct sink_ops *sink;
 	const struct sink_options *sink_options;
 	enum hook_set hooks;
@@ -19,7 +19,8 @@ struct pipeline_config {
 	bool snapshot;
 	bool ephemeral;
 	bool autobind;
-	bool verbose;         /* what is used and what is lost, on standard error */
+	bool no_iterators;    /* for tests: read what was there before from /proc */
+	bool verbose; /* what is used and what is lost, on standard error */
 };
 
 /*

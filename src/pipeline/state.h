@@ -42,34 +42,36 @@ struct pipeline {
 	void *sink;
 	struct session session;
 	uint64_t started_ns;
-	uint64_t deadline_ns;      /* --duration; 0: none */
-	uint64_t sink_next_ns;     /* when the sink wants to be called; 0: not */
+	uint64_t deadline_ns;  /* --duration; 0: none */
+	uint64_t sink_next_ns; /* when the sink wants to be called; 0: not */
 	uint64_t seq;
-	uint64_t told;             /* events, bookkeeping not counted */
+	uint64_t told; /* events, bookkeeping not counted */
 	uint64_t lost;
-	uint64_t bad_records;      /* of the wrong size or kind */
+	uint64_t bad_records; /* of the wrong size or kind */
 	uint64_t lost_seen[PL_KIND_MAX];
 	uint64_t map_full_seen;
 	uint64_t missed_seen;
-	uint64_t resync_due_ns;    /* 0: none is due */
-	uint32_t mark;             /* of the resync under way */
-	struct budget scan;        /* passes over every descriptor for one socket's owners */
-	struct budget ask;         /* questions to sock_diag for one failure or release */
-	struct { uint64_t sk, tracked_ns; } corrected[CORRECTED_MAX]; /* releases told by a resync */
+	uint64_t resync_due_ns; /* 0: none is due */
+	uint32_t mark;          /* of the resync under way */
+	struct budget scan;     /* passes over every descriptor for one socket's owners */
+	struct budget ask;      /* questions to sock_diag for one failure or release */
+	struct {
+		uint64_t sk, tracked_ns;
+	} corrected[CORRECTED_MAX]; /* releases told by a resync */
 	unsigned corrected_at;
 	uint64_t snapshot_count;
 	uint64_t last_record_ns;
-	uint64_t offset_due_ns;    /* when to look at the wall clock again */
-	uint64_t missed_due_ns;    /* when to ask for skipped programs again */
-	uint64_t resync_next_ns;   /* not before */
+	uint64_t offset_due_ns;           /* when to look at the wall clock again */
+	uint64_t missed_due_ns;           /* when to ask for skipped programs again */
+	uint64_t resync_next_ns;          /* not before */
 	uint32_t netns[TRACER_NETNS_MAX]; /* only these; n_netns 0: all */
 	size_t n_netns;
 	int clock_fd;
 	int root_fd;
-	bool busy;                 /* records come: the reader looks by itself */
-	bool syncing;              /* the first snapshot is under way: its rows are told when it is complete */
+	bool busy;    /* records come: the reader looks by itself */
+	bool syncing; /* the first snapshot is under way: its rows are told when it is complete */
 	bool stop;
-	int error;                 /* of the sink: ends the run */
+	int error; /* of the sink: ends the run */
 };
 
 /* ---- tell.c: one record to filter and sink ---- */
@@ -82,7 +84,8 @@ void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, stru
 		   const struct view *extra);
 /* A bookkeeping record of now, to be filled in and told. */
 void record_now(struct record *rec, enum action action);
-struct process *process_of(struct pipeline *p, const struct record *rec); /* interned; NULL: nobody, or no room */
+/* Interned; NULL: nobody, or no room. */
+struct process *process_of(struct pipeline *p, const struct record *rec);
 void record_from_entry(struct record *rec, const struct entry *e, enum action action);
 void tell_release_of(struct pipeline *p, struct entry *e, uint64_t now_ns); /* as a correction */
 
@@ -92,7 +95,8 @@ int pipeline_drain(struct pipeline *p, bool *ret_any); /* all that is ready now;
 void entry_tell_snapshot(struct pipeline *p, struct entry *e);
 
 /* ---- conflict.c: who is in the way ---- */
-void conflict_tell(struct pipeline *p, struct record *rec, struct process *process, const struct pl_failure *failure);
+void conflict_tell(struct pipeline *p, struct record *rec, struct process *process,
+		   const struct pl_failure *failure);
 void failure_tell(struct pipeline *p, struct record *rec, struct process *process);
 /* What is left on a port that was let go, by sock_diag; at most @max. */
 size_t holders_left(struct pipeline *p, const struct record *rec, struct holder *ret, size_t max);
@@ -105,31 +109,38 @@ int pipeline_resync(struct pipeline *p);
 void losses_check(struct pipeline *p);
 void missed_check(struct pipeline *p);
 
+/* ---- fallback.c: the same out of /proc and sock_diag ---- */
+int snapshot_from_proc(struct pipeline *p);
+bool netns_asked(const struct pipeline *p, uint32_t inode); /* sync.c */
+
 /* ---- diags.c: sock_diag sockets, one for each namespace used lately ---- */
 struct diags *diags_new(void);
 struct diags *diags_free(struct diags *d);
 struct sockdiag *diags_get(struct diags *d, uint32_t netns); /* NULL: nobody lives there, or no room */
-void diags_tick(struct diags *d, uint64_t now_ns); /* close what is idle: an open one keeps its namespace alive */
-uint64_t diags_next_ns(const struct diags *d);     /* 0: none is open */
+/* Close what is idle: an open one keeps its namespace alive. */
+void diags_tick(struct diags *d, uint64_t now_ns);
+uint64_t diags_next_ns(const struct diags *d); /* 0: none is open */
 
 /* ---- linger.c: when is a port free? ---- */
 struct lingers *lingers_new(void);
 struct lingers *lingers_free(struct lingers *l);
-void linger_begin(struct pipeline *p, const struct record *rec, struct process *owner); /* a release left it busy */
-void linger_cancel(struct pipeline *p, const struct record *rec);   /* it has a new owner */
+/* A release left the port busy. */
+void linger_begin(struct pipeline *p, const struct record *rec, struct process *owner);
+void linger_cancel(struct pipeline *p, const struct record *rec); /* it has a new owner */
 void linger_end(struct pipeline *p, uint32_t netns, enum proto proto, uint16_t port, uint64_t now_ns);
 void linger_hint(struct pipeline *p, const struct pl_event *e);
 void lingers_tick(struct pipeline *p, uint64_t now_ns);
-uint64_t lingers_next_ns(const struct lingers *l);                  /* 0: none */
+uint64_t lingers_next_ns(const struct lingers *l); /* 0: none */
 
 /* ---- handoff.c: the binder is gone, others have the socket ---- */
 struct handoffs *handoffs_new(void);
 struct handoffs *handoffs_free(struct handoffs *h, struct pipeline *p);
 void handoff_watch(struct pipeline *p, struct entry *e);
 void handoffs_tick(struct pipeline *p, uint64_t now_ns);
-uint64_t handoffs_next_ns(const struct handoffs *h);                /* 0: none */
+uint64_t handoffs_next_ns(const struct handoffs *h); /* 0: none */
 /* Was the process seen to be gone before @time_ns, and is what it held not looked for yet? */
 bool gone_before(const struct handoffs *h, uint32_t pid, uint64_t start_ns, uint64_t time_ns);
+bool process_start(uint32_t pid, struct owner *ret); /* pid, start and comm by /proc; false: gone */
 bool process_alive(uint32_t pid, uint64_t start_ns);
 /* Find who has socket @sk open (a pass over every descriptor, if the budget allows). Entries' owners are filled. */
 /* Has process @pid socket @sk open? Cheap; true also when it cannot be told (before 6.1). */

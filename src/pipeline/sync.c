@@ -30,7 +30,7 @@ static void drain_to_here(struct pipeline *p)
 		(void)pipeline_drain(p, &any);
 }
 
-static bool netns_asked(const struct pipeline *p, uint32_t inode)
+bool netns_asked(const struct pipeline *p, uint32_t inode)
 {
 	for (size_t i = 0; i < p->n_netns; i++)
 		if (p->netns[i] == inode)
@@ -73,9 +73,12 @@ int pipeline_snapshot(struct pipeline *p)
 
 	p->syncing = true;
 	r = tracer_iterate(p->tracer, true, drain_between, p);
-	if (r < 0 && r != -ENOTSUP)
+	if (r == -ENOTSUP)
+		r = snapshot_from_proc(p);
+	else if (!r)
+		fileless_all(p);
+	if (r < 0)
 		return r;
-	fileless_all(p);
 	drain_to_here(p);
 	untold_tell(p);
 	p->syncing = false;
@@ -102,7 +105,7 @@ static void lost_tell(struct pipeline *p, uint64_t count, enum lost_where where,
 
 /* Which events the kinds of the ring stand for; what is no event (who a process is, hints) is mended in silence. */
 static const enum action lost_actions[PL_KIND_MAX] = {
-	[PL_BIND] = ACTION_BIND,	 [PL_LISTEN] = ACTION_LISTEN,	  [PL_RELEASE] = ACTION_RELEASE,
+	[PL_BIND] = ACTION_BIND,         [PL_LISTEN] = ACTION_LISTEN,     [PL_RELEASE] = ACTION_RELEASE,
 	[PL_AUTOBIND] = ACTION_AUTOBIND, [PL_SNAPSHOT] = ACTION_SNAPSHOT,
 };
 

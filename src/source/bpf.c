@@ -25,21 +25,23 @@
 
 struct tracer {
 	struct portlog_bpf *skel;
-	struct btf *btf;                 /* of the running kernel; only while opening */
+	struct btf *btf; /* of the running kernel; only while opening */
 	struct bpf_link *links[LINKS_MAX];
 	size_t n_links;
 	bool chosen[ROWS_MAX];
 	const char *blind[TRACER_BLIND_MAX + 1];
 	int cgroup_fd;
-	bool autobind;                   /* ports taken without bind are asked for */
-	bool only_required;              /* programs of rows that are not required were refused */
-	bool fexit_refused;              /* probed: the host does not take fexit programs */
+	bool autobind;      /* ports taken without bind are asked for */
+	bool no_iterators;
+	bool only_required; /* programs of rows that are not required were refused */
+	bool fexit_refused; /* probed: the host does not take fexit programs */
 };
 
 static _Thread_local char libbpf_said[256];
 
 /* libbpf's words are kept for our own story: a verifier log on the terminal helps nobody. */
-__attribute__((format(printf, 2, 0))) static int libbpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+static int __attribute__((format(printf, 2, 0)))
+libbpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	if (level == LIBBPF_WARN && !libbpf_said[0]) {
 		vsnprintf(libbpf_said, sizeof(libbpf_said), fmt, ap);
@@ -108,7 +110,8 @@ static bool fexit_taken(const struct tracer *t)
 	if (id <= 0)
 		return false;
 	opts.attach_btf_id = (__u32)id;
-	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "portlog_probe", "GPL", nothing, ARRAY_SIZE(nothing), &opts);
+	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "portlog_probe", "GPL", nothing, ARRAY_SIZE(nothing),
+			   &opts);
 	if (fd < 0)
 		return false;
 	link = bpf_raw_tracepoint_open(NULL, fd);
@@ -133,7 +136,8 @@ static bool program_available(void *arg, const char *name)
 	struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, name);
 	const char *section, *target;
 
-	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) || (t->only_required && hook_is_optional(name)))
+	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) ||
+	    (t->only_required && hook_is_optional(name)))
 		return false;
 	section = bpf_program__section_name(p);
 	target = strchr(section, '/');
@@ -143,10 +147,11 @@ static bool program_available(void *arg, const char *name)
 	if (!strncmp(section, "fexit/", 6) || !strncmp(section, "fentry/", 7))
 		return !t->fexit_refused && has_function(t, target);
 	if (!strncmp(section, "tp_btf/", 7))
-		return tracepoint_proto(t, target) && (strcmp(name, "uring_entry") != 0 || uring_passes_entry(t)) &&
+		return tracepoint_proto(t, target) &&
+		       (strcmp(name, "uring_entry") != 0 || uring_passes_entry(t)) &&
 		       (strcmp(name, "uring_result") != 0 || !uring_passes_entry(t));
 	if (!strncmp(section, "iter/", 5))
-		return has_iterator(t, target);
+		return !t->no_iterators && has_iterator(t, target);
 	return true;
 }
 
@@ -174,17 +179,22 @@ static int cannot_load(int error, const char *doing)
 	else
 		fail(error, "%s", doing);
 	if (geteuid() != 0)
-		return fail_hint(error, "tracing needs root (or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): sudo portlog");
+		return fail_hint(
+			error,
+			"tracing needs root (or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): sudo portlog");
 	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-		return fail_hint(error, "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF); kernels of Debian 11, "
-					"Ubuntu 20.10, Fedora 32 and later have it");
+		return fail_hint(error,
+				 "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF); kernels of Debian 11, "
+				 "Ubuntu 20.10, Fedora 32 and later have it");
 	if (!file_first_line("/sys/kernel/security/lockdown", line, sizeof(line)) &&
 	    strstr(line, "[confidentiality]"))
-		return fail_hint(error, "kernel lockdown is set to confidentiality, which forbids BPF to read kernel "
-					"memory: boot with lockdown=integrity");
+		return fail_hint(
+			error, "kernel lockdown is set to confidentiality, which forbids BPF to read kernel "
+			       "memory: boot with lockdown=integrity");
 	if (error == -EPERM || error == -ENOMEM)
-		return fail_hint(error, "more locked memory may be needed: ulimit -l unlimited; in a container: "
-					"--privileged, or CAP_SYS_ADMIN and CAP_SYS_RESOURCE");
+		return fail_hint(error,
+				 "more locked memory may be needed: ulimit -l unlimited; in a container: "
+				 "--privileged, or CAP_SYS_ADMIN and CAP_SYS_RESOURCE");
 	return fail_hint(error, "portlog --hooks tracepoint may work where this does not");
 }
 
@@ -206,7 +216,8 @@ static unsigned pidns_level(void)
 	while (f && fgets(line, sizeof(line), f)) {
 		if (strncmp(line, "NSpid:", 6) != 0)
 			continue;
-		for (char *save, *word = strtok_r(line + 6, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save))
+		for (char *save, *word = strtok_r(line + 6, " \t\n", &save); word;
+		     word = strtok_r(NULL, " \t\n", &save))
 			n++;
 		break;
 	}
@@ -276,8 +287,9 @@ static int load_once(struct tracer *t, const struct tracer_options *o)
 	if (r < 0) {
 		fail_text(r, "no hook for `%s` can be had%s", missing,
 			  o->hooks == HOOKS_FEXIT ? " in the set fexit" : "");
-		return fail_hint(r, o->hooks == HOOKS_FEXIT ? "this kernel or host refuses fexit programs: --hooks auto"
-							    : "portlog needs a kernel of 5.10 or later with BTF");
+		return fail_hint(r, o->hooks == HOOKS_FEXIT
+					    ? "this kernel or host refuses fexit programs: --hooks auto"
+					    : "portlog needs a kernel of 5.10 or later with BTF");
 	}
 	programs_select(t);
 	knobs_set(t, o);
@@ -389,7 +401,8 @@ static int attach_phase(const char *spec)
 		const char *prefix;
 		int phase;
 	} later[] = {
-		{ "granted", 1 }, { "bind4_", 1 }, { "bind6_", 1 }, { "state_changed", 1 }, { "auto_", 1 }, { "try", 2 },
+		{ "granted", 1 },       { "bind4_", 1 }, { "bind6_", 1 },
+		{ "state_changed", 1 }, { "auto_", 1 },  { "try", 2 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
@@ -478,6 +491,7 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 		return fail(-ENOMEM, "open the tracer");
 	t->cgroup_fd = -1;
 	t->autobind = o->autobind;
+	t->no_iterators = o->no_iterators;
 	libbpf_said[0] = '\0';
 	libbpf_set_print(libbpf_print);
 	memlock_raise();
@@ -544,7 +558,8 @@ uint64_t tracer_hidden(const struct tracer *t)
 	return __atomic_load_n(&t->skel->bss->hidden_binds, __ATOMIC_RELAXED);
 }
 
-uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed), void *arg)
+uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed),
+		       void *arg)
 {
 	struct bpf_program *p;
 	uint64_t sum = 0;
@@ -637,7 +652,8 @@ int tracer_iterate_fileless(struct tracer *t, int (*between)(void *arg), void *a
 	return r ? r : iterate(t->skel->progs.each_tcp, between, arg);
 }
 
-int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid, int (*each)(void *arg, const struct pl_owner *row), void *arg)
+int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid,
+		  int (*each)(void *arg, const struct pl_owner *row), void *arg)
 {
 	struct pl_owner rows[64];
 	struct bpf_link *link;
@@ -656,7 +672,8 @@ int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid, int (*each)(void 
 		for (size_t i = 0; i < have / sizeof(rows[0]) && !r; i++)
 			r = each(arg, &rows[i]);
 		/* A read may end in the middle of a row. */
-		memmove(rows, (char *)rows + have / sizeof(rows[0]) * sizeof(rows[0]), have % sizeof(rows[0]));
+		memmove(rows, (char *)rows + have / sizeof(rows[0]) * sizeof(rows[0]),
+			have % sizeof(rows[0]));
 		have %= sizeof(rows[0]);
 	}
 	t->skel->bss->wanted_sk = 0;
@@ -665,7 +682,8 @@ int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid, int (*each)(void 
 	return n < 0 ? (int)n : r;
 }
 
-int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value), void *arg)
+int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value),
+		       void *arg)
 {
 	auto_free uint64_t *keys = calloc(TRACKED_BATCH, sizeof(*keys));
 	auto_free struct pl_tracked *values = calloc(TRACKED_BATCH, sizeof(*values));

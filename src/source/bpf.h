@@ -19,6 +19,7 @@ struct tracer_options {
 	size_t n_netns;
 	bool ephemeral;
 	bool autobind;
+	bool no_iterators;                  /* do as if the kernel had none */
 	const char *cgroup2; /* where the v2 hierarchy is mounted; NULL: nowhere */
 };
 
@@ -43,7 +44,8 @@ uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed);
 uint64_t tracer_tracked_full(const struct tracer *t); /* sockets that found no room in the map */
 uint64_t tracer_hidden(const struct tracer *t);       /* ephemeral binds counted and not told */
 /* Runs of programs that the kernel skipped, because one was running on that processor; @each (or NULL): by program. */
-uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed), void *arg);
+uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed),
+		       void *arg);
 
 /*
  * One pass over every open descriptor of every process: PL_SNAPSHOT and PL_OWNER records come out of the ring.
@@ -59,8 +61,8 @@ int tracer_iterate_fileless(struct tracer *t, int (*between)(void *arg), void *a
  * Who has socket @sk open (PL_WANTED_TRACKED: any tracked one): one call of @each for every descriptor. @pid not 0: only
  * that process is looked at; -ENOTSUP where the kernel cannot (before 6.1). As above.
  */
-int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid, int (*each)(void *arg, const struct pl_owner *row),
-		  void *arg);
+int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid,
+		  int (*each)(void *arg, const struct pl_owner *row), void *arg);
 
 /* Every entry of the map of tracked sockets; each bucket is copied whole, so what stays is found. 0 or negative errno. */
 int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value),

@@ -38,7 +38,7 @@ const struct hook hooks[] = {
 	{ "fileless", HOOKS_ANY,        { "each_tcp", "each_udp" },         false,
 	  "ports that the kernel's own sockets held before (no BPF iterators over sockets)" },
 	{ "snapshot", HOOKS_ANY,        { "each_file" },                    false,
-	  "who holds the ports that were taken before (no BPF iterator)" },
+	  "release of ports that were taken before: no BPF iterator, so they were read from /proc" },
 };
 /* clang-format on */
 const size_t n_hooks = sizeof(hooks) / sizeof(hooks[0]);

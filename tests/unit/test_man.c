@@ -48,6 +48,8 @@ static bool has_line(const char *text, const char *start)
 
 static void check_option(const char *page, const struct arg *arg)
 {
+	if (arg->hidden)
+		return;
 	char start[64];
 	size_t n;
 
