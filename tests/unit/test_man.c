@@ -48,10 +48,11 @@ static bool has_line(const char *text, const char *start)
 
 static void check_option(const char *page, const struct arg *arg)
 {
-	if (arg->hidden)
-		return;
 	char start[64];
 	size_t n;
+
+	if (arg->hidden)
+		return;
 
 	if (arg->letter)
 		snprintf(start, sizeof(start), ".It Fl %c , Fl -%s", arg->letter, arg->name);
