@@ -129,6 +129,10 @@ static void feed_release(struct pipeline *p, const struct pl_event *event, struc
 	struct view extra = { .holders = left };
 	struct process *process;
 
+	if (e && entry_is_stale(e, rec)) {
+		stale_release(p, rec); /* two records were lost: the release of that one, and how this one began */
+		e = NULL;
+	}
 	if (!e && rec->cookie)
 		e = ledger_find_cookie(p->ledger, rec->cookie);
 	if (!e && was_corrected(p, event))
@@ -169,6 +173,7 @@ static void feed_snapshot(struct pipeline *p, struct record *rec)
 	if (!e)
 		return;
 	e->snapshot_untold = true;
+	e->unsure = !rec->pid && !rec->kernel;
 	handoff_watch(p, e);
 }
 

@@ -55,6 +55,43 @@ static void fileless_all(struct pipeline *p)
 	netns_list_done(&list);
 }
 
+struct presence {
+	uint64_t inode;
+	bool found;
+};
+
+static int presence_row(void *arg, const struct diag_row *row)
+{
+	struct presence *here = arg;
+
+	here->found = here->found || row->inode == here->inode;
+	return here->found;
+}
+
+/* Is the socket of @e in the kernel's own list? A UDP socket that is being closed stays in the iterator's a moment longer. */
+static bool entry_is_there(struct pipeline *p, const struct entry *e)
+{
+	struct diag_query q = { .tcp = e->told.proto != PROTO_UDP, .udp = e->told.proto == PROTO_UDP, .port = e->told.port };
+	struct sockdiag *sd = diags_get(p->diags, e->told.netns);
+	struct presence here = { .inode = e->inode };
+
+	return !sd || sockdiag_dump(sd, &q, presence_row, &here) < 0 || here.found;
+}
+
+/* Sockets that nobody has open and that are no kernel's: in flight, or gone since. */
+static void unsure_check(struct pipeline *p)
+{
+	struct entry *e, *next;
+
+	for (e = ledger_next(p->ledger, NULL); e; e = next) {
+		next = ledger_next(p->ledger, e);
+		if (!e->unsure || !e->snapshot_untold || entry_is_there(p, e))
+			continue;
+		tracer_untrack(p->tracer, e->sk, e->tracked_ns);
+		ledger_release(p->ledger, e, clock_boot_ns());
+	}
+}
+
 static void untold_tell(struct pipeline *p)
 {
 	struct entry *e = NULL, *next;
@@ -80,6 +117,7 @@ int pipeline_snapshot(struct pipeline *p)
 	if (r < 0)
 		return r;
 	drain_to_here(p);
+	unsure_check(p);
 	untold_tell(p);
 	p->syncing = false;
 	record_now(&rec, ACTION_SYNCED);

@@ -715,6 +715,14 @@ int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret)
 	return bpf_map_lookup_elem(bpf_map__fd(t->skel->maps.tracked), &sk, ret) ? -errno : 0;
 }
 
+void tracer_untrack(struct tracer *t, uint64_t sk, uint64_t tracked_ns)
+{
+	struct pl_tracked now;
+
+	if (!tracer_tracked_get(t, sk, &now) && now.since_ns == tracked_ns)
+		(void)bpf_map_delete_elem(bpf_map__fd(t->skel->maps.tracked), &sk);
+}
+
 void tracer_watch_lingering(struct tracer *t, bool watch)
 {
 	__atomic_store_n(&t->skel->bss->watch_lingering, watch, __ATOMIC_SEQ_CST);

@@ -69,6 +69,8 @@ int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, con
 		       void *arg);
 int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret); /* -ENOENT: not there */
 
+/* Forget a socket that turned out to be gone, unless its address is another's by now. */
+void tracer_untrack(struct tracer *t, uint64_t sk, uint64_t tracked_ns);
 void tracer_watch_lingering(struct tracer *t, bool watch); /* tell deaths on lingering ports: PL_HINT */
 
 #endif
