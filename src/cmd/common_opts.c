@@ -279,6 +279,7 @@ int common_sink(const struct common_opts *opts, int fd, struct sink_options *ret
 		.header = tty && !opts->no_header,
 		.hints = opts->hints,
 		.quiet = opts->quiet,
+		.verbose = opts->verbose > 0,
 		.line_buffered = fstat(fd, &st) < 0 || !S_ISREG(st.st_mode),
 		.columns = columns_of(fd, tty),
 		.time = (enum time_style)opts->time,

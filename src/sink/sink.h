@@ -19,6 +19,7 @@ struct sink_options {
 	bool quiet;
 	bool ephemeral;     /* port-0 binds are told too: the opening line need not speak of them */
 	bool current_first; /* text: show snapshot rows (a filter is given), not one line */
+	bool verbose;       /* text: what the hooks cannot see, in full */
 	bool line_buffered; /* write each line at once (terminal, pipe); else whenever the loop is idle */
 	unsigned columns;   /* terminal width; 0: unknown */
 	enum time_style time;

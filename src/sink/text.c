@@ -96,14 +96,16 @@ static void talk_held(struct text *t, uint64_t n)
 /* @synced NULL: the snapshot has not ended, or there is none. */
 static int open_watch(struct text *t, const struct record *synced)
 {
-	buf_printf(&t->talk, "portlog: watching (%s hooks)", t->hooks[0] ? t->hooks : "no");
+	buf_printf(&t->talk, "portlog: watching (%s hooks%s)", t->hooks[0] ? t->hooks : "no",
+		   t->blind.len && !t->o.verbose ? "; their blind spots: -v" : "");
 	if (synced) {
 		buf_puts(&t->talk, "; ");
 		talk_held(t, synced->count);
 	}
 	buf_puts(&t->talk, t->o.ephemeral ? ". Ctrl-C stops.\n"
 					  : "; port-0 binds hidden (--ephemeral). Ctrl-C stops.\n");
-	buf_put(&t->talk, t->blind.data, t->blind.len);
+	if (t->o.verbose)
+		buf_put(&t->talk, t->blind.data, t->blind.len);
 	t->opened = true;
 	t->open_at_ns = 0;
 	return write_talk(t);

@@ -122,6 +122,7 @@ static char *render(const struct golden *g)
 		return NULL;
 	o.fd = fd;
 	o.talk_fd = o.talk_fd ? fd : 0;
+	o.verbose = o.header || o.wide;
 	o.n_only = pick(g, only);
 	o.only = o.n_only ? only : NULL;
 	r = play(g, &o);

@@ -38,6 +38,7 @@ static int sheet_open(struct sheet *s, struct sink_options o)
 	s->talk_fd = memfd_create("talk", MFD_CLOEXEC);
 	o.fd = s->out_fd;
 	o.talk_fd = s->talk_fd;
+	o.verbose = true;
 	return sink_text.open(&o, &s->sink);
 }
 
