@@ -27,8 +27,8 @@ struct entry {
 	uint32_t owners_count; /* seen, which may be more */
 	uint32_t mark;         /* of the last resync that found it */
 	bool snapshot_untold;  /* found by a snapshot that is still under way */
-	bool unsure;              /* nobody has it open: it may have been on its way out when the snapshot saw it */
-	bool handed;           /* its binder is gone, others have it */
+	bool unsure; /* nobody has it open: it may have been on its way out when the snapshot saw it */
+	bool handed; /* its binder is gone, others have it */
 	bool listened;
 	struct entry *by_sk_next;
 	struct entry *by_port_next, **by_port_at; /* ..._at: what points at it */

@@ -86,7 +86,8 @@ static int row_found(void *arg, const struct diag_row *row)
 	if (!e)
 		return 0;
 	e->snapshot_untold = true;
-	for (const struct socket_owner *end = f->owners.items + f->owners.n; o && ++o < end && o->inode == row->inode;) {
+	for (const struct socket_owner *end = f->owners.items + f->owners.n;
+	     o && ++o < end && o->inode == row->inode;) {
 		struct owner owner;
 
 		if (process_start(o->pid, &owner))
@@ -97,7 +98,8 @@ static int row_found(void *arg, const struct diag_row *row)
 
 static void netns_read(struct fallback *f, const struct netns *ns)
 {
-	struct diag_query listening = { .tcp = true, .states = 1u << TCP_STATE_LISTEN | 1u << STATE_BIT_BOUND };
+	struct diag_query listening = { .tcp = true,
+					.states = 1u << TCP_STATE_LISTEN | 1u << STATE_BIT_BOUND };
 	struct diag_query datagrams = { .udp = true };
 	struct sockdiag *sd;
 

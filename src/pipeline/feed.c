@@ -130,7 +130,8 @@ static void feed_release(struct pipeline *p, const struct pl_event *event, struc
 	struct process *process;
 
 	if (e && entry_is_stale(e, rec)) {
-		stale_release(p, rec); /* two records were lost: the release of that one, and how this one began */
+		/* Two records were lost: the release of that one, and how this one began. */
+		stale_release(p, rec);
 		e = NULL;
 	}
 	if (!e && rec->cookie)

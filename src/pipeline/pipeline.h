@@ -19,8 +19,8 @@ struct pipeline_config {
 	bool snapshot;
 	bool ephemeral;
 	bool autobind;
-	bool no_iterators;    /* for tests: read what was there before from /proc */
-	bool verbose; /* what is used and what is lost, on standard error */
+	bool no_iterators; /* for tests: read what was there before from /proc */
+	bool verbose;      /* what is used and what is lost, on standard error */
 };
 
 /*

@@ -71,7 +71,9 @@ static int presence_row(void *arg, const struct diag_row *row)
 /* Is the socket of @e in the kernel's own list? A UDP socket that is being closed stays in the iterator's a moment longer. */
 static bool entry_is_there(struct pipeline *p, const struct entry *e)
 {
-	struct diag_query q = { .tcp = e->told.proto != PROTO_UDP, .udp = e->told.proto == PROTO_UDP, .port = e->told.port };
+	struct diag_query q = { .tcp = e->told.proto != PROTO_UDP,
+				.udp = e->told.proto == PROTO_UDP,
+				.port = e->told.port };
 	struct sockdiag *sd = diags_get(p->diags, e->told.netns);
 	struct presence here = { .inode = e->inode };
 

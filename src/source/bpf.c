@@ -31,7 +31,7 @@ struct tracer {
 	bool chosen[ROWS_MAX];
 	const char *blind[TRACER_BLIND_MAX + 1];
 	int cgroup_fd;
-	bool autobind;      /* ports taken without bind are asked for */
+	bool autobind; /* ports taken without bind are asked for */
 	bool no_iterators;
 	bool only_required; /* programs of rows that are not required were refused */
 	bool fexit_refused; /* probed: the host does not take fexit programs */

@@ -19,7 +19,7 @@ struct tracer_options {
 	size_t n_netns;
 	bool ephemeral;
 	bool autobind;
-	bool no_iterators;                  /* do as if the kernel had none */
+	bool no_iterators;   /* do as if the kernel had none */
 	const char *cgroup2; /* where the v2 hierarchy is mounted; NULL: nowhere */
 };
 
