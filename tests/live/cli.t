@@ -199,7 +199,9 @@ status=$?
 check status_is 3
 check has err "No space left on device"
 mkfifo "$dir/fifo"
-exec 4<> "$dir/fifo" 5> "$dir/fifo" 4<&-
+exec 4<> "$dir/fifo"
+exec 5> "$dir/fifo"
+exec 4<&-
 "$portlog" --help 2> "$dir/err" >&5
 status=$?
 exec 5>&-
