@@ -19,7 +19,7 @@ const volatile unsigned char opt_port_bits[65536 / 8] = {};
 const volatile bool opt_failed_only = false;
 const volatile bool opt_ephemeral = false;
 const volatile unsigned int opt_pid = 0;
-const volatile unsigned int pidns_level = 0;
+const volatile unsigned int opt_pidns = 0;
 const volatile unsigned int own_pid = 0;
 const volatile int opt_nr_bind = 0;
 

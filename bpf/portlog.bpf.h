@@ -47,6 +47,7 @@
 
 #define TRACKED_MAX 65536
 #define PL_NETNS_MAX 8
+#define PIDNS_STEPS 4 /* pid namespaces from a process's own to portlog's */
 
 /* A call under way, from the hook that sees its address to the one that sees its result. Key: pid_tgid. */
 struct call {
@@ -139,7 +140,7 @@ extern const volatile unsigned char opt_port_bits[65536 / 8];
 extern const volatile bool opt_failed_only;     /* successes are tracked and not told */
 extern const volatile bool opt_ephemeral;       /* port-0 binds are told */
 extern const volatile unsigned int opt_pid;     /* only calls of this process are told; 0: all */
-extern const volatile unsigned int pidns_level; /* portlog's own pid namespace */
+extern const volatile unsigned int opt_pidns; /* inode of portlog's own pid namespace; 0: the first one */
 extern const volatile unsigned int own_pid;
 extern const volatile int opt_nr_bind; /* number of the system call: __NR_bind */
 
@@ -175,18 +176,21 @@ static __always_inline struct task_struct *current_task(void)
 static __always_inline u32 task_pid(struct task_struct *leader)
 {
 	struct pid *pid;
-	u32 nr = 0;
+	u32 level;
 
-	if (!pidns_level)
+	if (!opt_pidns)
 		return BPF_CORE_READ(leader, tgid);
 	pid = BPF_CORE_READ(leader, thread_pid);
-	if (!pid || BPF_CORE_READ(pid, level) < pidns_level)
-		return 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-			      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-				      pidns_level * bpf_core_type_size(struct upid) +
-				      bpf_core_field_offset(struct upid, nr));
-	return nr;
+	level = BPF_CORE_READ(pid, level);
+	/* From its own namespace outwards. A level says nothing: another container's is as deep. */
+	for (u32 i = 0; i < PIDNS_STEPS && i <= level; i++) {
+		struct upid *at = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				  (u64)(level - i) * bpf_core_type_size(struct upid);
+
+		if (BPF_CORE_READ(at, ns, ns.inum) == opt_pidns)
+			return BPF_CORE_READ(at, nr);
+	}
+	return 0;
 }
 
 static __always_inline struct kernfs_node *task_cgroup(struct task_struct *task)
@@ -478,7 +482,7 @@ static __always_inline void event_owner(struct pl_event *e, const struct pl_trac
 static __always_inline u32 current_tid(u32 pid)
 {
 	/* In a nested pid namespace only thread groups are translated. */
-	return pidns_level ? pid : (u32)bpf_get_current_pid_tgid();
+	return opt_pidns ? pid : (u32)bpf_get_current_pid_tgid();
 }
 
 #endif

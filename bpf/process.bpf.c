@@ -53,12 +53,17 @@ static __always_inline void path_walk(char *out, volatile u16 *len, struct file 
 }
 
 /* Components of a cgroup's path, leaf first, without the root. */
-static __always_inline void cgroup_walk(char *out, volatile u16 *len, struct kernfs_node *kn)
+static __always_inline void cgroup_walk(char *out, volatile u16 *len, struct kernfs_node *kn, u8 *ret_cut)
 {
+	*ret_cut = 1;
 	for (int i = 0; i < CGROUP_STEPS && kn; i++) {
 		struct kernfs_node *parent = kernfs_parent(kn);
 
-		if (!parent || !component_add(out, len, BPF_CORE_READ(kn, name)))
+		if (!parent) {
+			*ret_cut = 0;
+			break;
+		}
+		if (!component_add(out, len, BPF_CORE_READ(kn, name)))
 			break;
 		kn = parent;
 	}
@@ -117,7 +122,6 @@ int process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
 	p->args_len = 0;
 	p->cgroup_len = 0;
 	p->exe_cut = 0;
-	p->reserved = 0;
 	bpf_probe_read_kernel(&p->comm, sizeof(p->comm),
 			      (void *)leader + bpf_core_field_offset(struct task_struct, comm));
 	mm = BPF_CORE_READ(task, mm);
@@ -126,7 +130,7 @@ int process_tell(u64 start_ns, u32 pid, u64 exec_id, u64 cgroup_id)
 		path_walk(p->exe, &p->exe_len, exe, &p->exe_cut);
 	if (mm)
 		process_args(p, mm);
-	cgroup_walk(p->cgroup, &p->cgroup_len, task_cgroup(task));
+	cgroup_walk(p->cgroup, &p->cgroup_len, task_cgroup(task), &p->cgroup_cut);
 	bpf_ringbuf_submit(p, BPF_RB_NO_WAKEUP); /* the event follows at once, and wakes */
 	bpf_map_update_elem(&known, &id, &told, BPF_ANY);
 	return 0;

@@ -319,9 +319,9 @@ int decode_process(const struct pl_process *p, struct process *ret)
 	if (!r)
 		r = exe_take(p, ret);
 	if (!r)
-		r = text_take(&ret->cgroup, p->cgroup, p->cgroup_len, sizeof(p->cgroup));
-	/* The root cgroup has no components. */
-	if (!r && !ret->cgroup && !p->cgroup_len && p->cgroup_id) {
+		r = p->cgroup_cut ? 0 : text_take(&ret->cgroup, p->cgroup, p->cgroup_len, sizeof(p->cgroup));
+	/* The root cgroup has no components; a path without its beginning is left to /proc. */
+	if (!r && !ret->cgroup && !p->cgroup_len && !p->cgroup_cut && p->cgroup_id) {
 		ret->cgroup = strdup("/");
 		r = ret->cgroup ? 0 : -ENOMEM;
 	}

@@ -22,6 +22,7 @@
 #define LINKS_MAX 40
 #define ROWS_MAX 40
 #define TRACKED_BATCH 512
+#define PIDNS_FIRST 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 struct tracer {
 	struct portlog_bpf *skel;
@@ -206,22 +207,12 @@ static void memlock_raise(void)
 	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }
 
-/* Level of portlog's own pid namespace: how many numbers a process has in it, less one. */
-static unsigned pidns_level(void)
+/* Inode of portlog's own pid namespace; 0: the first one, where a process has the number that the kernel calls it by. */
+static unsigned own_pidns(void)
 {
-	auto_fclose FILE *f = fopen("/proc/self/status", "re");
-	char line[256];
-	unsigned n = 0;
+	struct stat st;
 
-	while (f && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "NSpid:", 6) != 0)
-			continue;
-		for (char *save, *word = strtok_r(line + 6, " \t\n", &save); word;
-		     word = strtok_r(NULL, " \t\n", &save))
-			n++;
-		break;
-	}
-	return n > 1 ? n - 1 : 0;
+	return stat("/proc/self/ns/pid", &st) || st.st_ino == PIDNS_FIRST ? 0 : (unsigned)st.st_ino;
 }
 
 static bool is_chosen(const struct tracer *t, const char *event, enum hook_set set)
@@ -238,7 +229,7 @@ static void knobs_set(struct tracer *t, const struct tracer_options *o)
 
 	k->opt_nr_bind = SYS_bind;
 	k->opt_ephemeral = o->ephemeral;
-	k->pidns_level = pidns_level();
+	k->opt_pidns = own_pidns();
 	k->own_pid = (unsigned)getpid();
 	k->opt_listen_sk = is_chosen(t, "listen-sk", HOOKS_FEXIT);
 	k->opt_state_listens = is_chosen(t, "listen", HOOKS_TRACEPOINT);
