@@ -77,8 +77,11 @@ typedef struct {
 
 /* Processes and their files. */
 
+struct pid_namespace;
+
 struct upid {
 	int nr;
+	struct pid_namespace *ns;
 };
 
 struct pid {
@@ -189,6 +192,10 @@ struct task_struct {
 
 struct ns_common {
 	unsigned int inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
 };
 
 struct inet_bind_hashbucket {
