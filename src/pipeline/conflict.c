@@ -196,11 +196,17 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	struct entry *e = ledger_find(p->ledger, h->sk);
 	bool there = holder_is_there(p, h), alive = process_alive(h->pid, h->start_ns);
 	struct owner owners[LEDGER_OWNERS_MAX];
+	bool scanned;
 	size_t n = 0;
 
 	if (alive && (!there || owner_has(p, h->sk, h->pid)))
 		return;
-	if (there && owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n)) {
+	scanned = there && owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n);
+	if (scanned && !n)
+		scanned = there = holder_is_there(p, h);
+	if (alive && !there)
+		return;
+	if (scanned) {
 		h->kind = n ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
 		if (n)
 			holder_take(h, &owners[0]);
