@@ -208,7 +208,7 @@ static __always_inline u32 tcp_free(struct sock *sk)
 
 static __always_inline void holder_owner(struct pl_holder *h, const struct pl_tracked *t)
 {
-	h->flags |= PL_TRACKED | (t->flags & (PL_LISTENED | PL_EPHEMERAL));
+	h->flags |= PL_TRACKED | (t->flags & (PL_LISTENED | PL_EPHEMERAL | PL_BEFORE));
 	h->since_ns = t->since_ns;
 	h->start_ns = t->start_ns;
 	h->exec_id = t->exec_id;

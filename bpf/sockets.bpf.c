@@ -47,6 +47,7 @@ static __always_inline void row_first(struct seq_file *seq, u64 key, struct pl_t
 		t->flags |= PL_LISTENED;
 	else if (!(t->flags & PL_EXPLICIT))
 		t->flags |= PL_EPHEMERAL;
+	t->flags |= PL_BEFORE;
 	t->since_ns = bpf_ktime_get_boot_ns();
 	t->told = row_hidden(t) ? PL_TOLD_HIDDEN : PL_TOLD_SNAPSHOT;
 	if (bpf_map_update_elem(&tracked, &key, t, BPF_NOEXIST)) {
@@ -59,12 +60,14 @@ static __always_inline void row_first(struct seq_file *seq, u64 key, struct pl_t
 }
 
 /* An answer goes to whoever reads the iterator, not into the ring: it is no event. */
-static __always_inline void row_write(struct seq_file *seq, u64 key, struct task_struct *task)
+static __always_inline void row_write(struct seq_file *seq, struct sock *sk, struct task_struct *task)
 {
-	struct pl_owner row = { .sk = key };
+	struct pl_owner row = { .sk = (u64)sk };
 	struct caller c = {};
+	u32 uid;
 
 	caller_fill(&c, task);
+	row.inode = socket_inode(sk, &uid);
 	row.start_ns = c.start_ns;
 	row.exec_id = c.exec_id;
 	row.cgroup_id = c.cgroup_id;
@@ -98,7 +101,7 @@ int each_file(struct bpf_iter__task_file *ctx)
 	wanted = *(volatile unsigned long long *)&wanted_sk;
 	if (wanted) {
 		if (key == wanted || (wanted == PL_WANTED_TRACKED && bpf_map_lookup_elem(&tracked, &key)))
-			row_write(seq, key, task);
+			row_write(seq, sk, task);
 		return 0;
 	}
 	if (!netns_wanted(sk) || !holds_port(sk) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))

@@ -54,6 +54,7 @@
 #define PL_HOOK_ADDR 0x40000u /* asked_* is the kernel's own copy; unset: read from the caller's memory */
 #define PL_PEER 0x80000u      /* the socket is connected */
 #define PL_LISTENED 0x100000u /* the socket has listened at some time */
+#define PL_BEFORE 0x200000u   /* it was there before the tracer: since_ns is when the snapshot saw it */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1
@@ -200,6 +201,7 @@ struct pl_tracked {
 /* One row of the iterator when it is asked who has a socket open. */
 struct pl_owner {
 	__u64 sk;
+	__u64 inode;
 	__u64 start_ns;
 	__u64 exec_id;
 	__u64 cgroup_id;
@@ -229,7 +231,7 @@ struct pl_last_owner {
 };
 
 _Static_assert(sizeof(struct pl_tracked) == 144, "pl_tracked has a hole");
-_Static_assert(sizeof(struct pl_owner) == 56, "pl_owner has a hole");
+_Static_assert(sizeof(struct pl_owner) == 64, "pl_owner has a hole");
 _Static_assert(sizeof(struct pl_port) == 12, "pl_port has a hole");
 _Static_assert(sizeof(struct pl_last_owner) == 56, "pl_last_owner has a hole");
 _Static_assert(sizeof(struct pl_event) == 216, "pl_event has a hole");
