@@ -104,6 +104,27 @@ static void untold_tell(struct pipeline *p)
 	}
 }
 
+static int tracked_count(void *arg, uint64_t sk, const struct pl_tracked *value)
+{
+	uint64_t *count = arg;
+
+	(void)sk;
+	if (!(value->flags & PL_EPHEMERAL))
+		(*count)++;
+	return 0;
+}
+
+/* How many sockets were found: told or, where the filter keeps their rows in the kernel, only tracked. */
+static uint64_t snapshot_found(struct pipeline *p)
+{
+	const struct filter_kernel *k = p->config->kernel;
+	uint64_t count = 0;
+
+	if (!k || !(k->failed_only || k->pid_valid) || tracer_tracked_all(p->tracer, tracked_count, &count) < 0)
+		return p->snapshot_count;
+	return count;
+}
+
 int pipeline_snapshot(struct pipeline *p)
 {
 	uint64_t begin = clock_boot_ns();
@@ -123,7 +144,7 @@ int pipeline_snapshot(struct pipeline *p)
 	untold_tell(p);
 	p->syncing = false;
 	record_now(&rec, ACTION_SYNCED);
-	rec.count = p->snapshot_count;
+	rec.count = snapshot_found(p);
 	rec.took_us = (rec.time_ns - begin) / 1000;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
 	return p->error;
