@@ -199,9 +199,9 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	bool scanned;
 	size_t n = 0;
 
-	if (alive && (!there || owner_has(p, h->sk, h->pid)))
+	if (alive && (!there || owner_has(p, h->sk, h->inode, h->pid)))
 		return;
-	scanned = there && owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n);
+	scanned = there && owners_scan(p, h->sk, h->inode, owners, LEDGER_OWNERS_MAX, &n);
 	if (scanned && !n)
 		scanned = there = holder_is_there(p, h);
 	if (alive && !there)
@@ -227,7 +227,7 @@ static void holder_connection(struct pipeline *p, struct holder *h, const struct
 
 	if (h->kind == HOLDER_CLIENT && !h->pid && !enrich_port_is_ephemeral(p->enrich, rec->port))
 		h->kind = HOLDER_ACCEPTED;
-	if (!owners_scan(p, h->sk, owners, LEDGER_OWNERS_MAX, &n) || !n)
+	if (!owners_scan(p, h->sk, h->inode, owners, LEDGER_OWNERS_MAX, &n) || !n)
 		return;
 	holder_take(h, &owners[0]);
 	h->last_owner = false;

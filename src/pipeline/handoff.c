@@ -196,6 +196,7 @@ void handoff_watch(struct pipeline *p, struct entry *e)
 
 struct owner_set {
 	struct pipeline *pipeline;
+	uint64_t inode; /* 0: not known; else another socket at the address is not meant */
 	struct owner *owners;
 	size_t n, max;
 };
@@ -233,6 +234,8 @@ static int owner_found(void *arg, const struct pl_owner *row)
 {
 	struct owner_set *set = arg;
 
+	if (set->inode && row->inode && row->inode != set->inode)
+		return 0;
 	if (!row->pid || set->n == set->max || owner_in(set->owners, set->n, row->pid))
 		return 0;
 	row_process(set->pipeline, row);
@@ -267,17 +270,17 @@ static void scan_end(struct pipeline *p, uint64_t begin)
 	p->scan.next_ns += rest > SCAN_LEAST_NS ? rest : SCAN_LEAST_NS;
 }
 
-bool owner_has(struct pipeline *p, uint64_t sk, uint32_t pid)
+bool owner_has(struct pipeline *p, uint64_t sk, uint64_t inode, uint32_t pid)
 {
 	struct owner one;
-	struct owner_set set = { .pipeline = p, .owners = &one, .max = 1 };
+	struct owner_set set = { .pipeline = p, .inode = inode, .owners = &one, .max = 1 };
 
 	return tracer_owners(p->tracer, sk, pid, owner_found, &set) < 0 || set.n;
 }
 
-bool owners_scan(struct pipeline *p, uint64_t sk, struct owner *ret, size_t max, size_t *ret_n)
+bool owners_scan(struct pipeline *p, uint64_t sk, uint64_t inode, struct owner *ret, size_t max, size_t *ret_n)
 {
-	struct owner_set set = { .pipeline = p, .owners = ret, .max = max };
+	struct owner_set set = { .pipeline = p, .inode = inode, .owners = ret, .max = max };
 	uint64_t begin;
 	int r;
 

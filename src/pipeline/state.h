@@ -144,7 +144,7 @@ bool process_start(uint32_t pid, struct owner *ret); /* pid, start and comm by /
 bool process_alive(uint32_t pid, uint64_t start_ns);
 /* Find who has socket @sk open (a pass over every descriptor, if the budget allows). Entries' owners are filled. */
 /* Has process @pid socket @sk open? Cheap; true also when it cannot be told (before 6.1). */
-bool owner_has(struct pipeline *p, uint64_t sk, uint32_t pid);
-bool owners_scan(struct pipeline *p, uint64_t sk, struct owner *ret, size_t max, size_t *ret_n);
+bool owner_has(struct pipeline *p, uint64_t sk, uint64_t inode, uint32_t pid);
+bool owners_scan(struct pipeline *p, uint64_t sk, uint64_t inode, struct owner *ret, size_t max, size_t *ret_n);
 
 #endif
