@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Find the command, parse its options, run it, print one error. */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@ static const struct cmd *const commands[] = { COMMANDS(COMMAND_ROW) };
 /* Without a word for it, the first command runs. */
 static const struct cmd *const default_command = &cmd_trace;
 
+#define COMPLAIN_MS 1000
 #define WORD_SHOWN 40 /* bytes of a wrong word that are repeated */
 
 static const char filter_lines[] =
@@ -272,6 +275,7 @@ static void put_remedy(struct buf *b, const char *remedy)
 static void complain(int r, const struct cmd *cmd)
 {
 	const char *story = fail_story(), *remedy = fail_remedy();
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 	struct buf b = { 0 };
 
 	if (!story[0])
@@ -286,8 +290,21 @@ static void complain(int r, const struct cmd *cmd)
 	} else {
 		put_remedy(&b, remedy);
 	}
-	(void)buf_write(&b, STDERR_FILENO);
+	if (poll(&p, 1, COMPLAIN_MS) > 0) /* it may be the pipe of a reader that has stopped reading */
+		(void)buf_write(&b, STDERR_FILENO);
 	buf_done(&b);
+}
+
+/* A standard descriptor that is closed would become whatever is opened next: writing to it has to go on failing. */
+static void keep_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
 }
 
 int main(int argc, char **argv)
@@ -297,7 +314,9 @@ int main(int argc, char **argv)
 	const struct cmd *cmd = NULL;
 	int r;
 
+	keep_standard_fds();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2), seen where it happens */
+	signal(SIGXFSZ, SIG_IGN); /* a file of the size that is allowed too */
 	r = argc > 0 ? run(argc, argv, &cmd) : run(1, nothing, &cmd);
 	if (r >= 0 && (fflush(stdout) == EOF || ferror(stdout)))
 		r = errno == EPIPE ? -EPIPE : fail(-errno, "write to standard output");

@@ -209,6 +209,23 @@ check status_is 0
 check is_empty err
 report "a full disk is an error, a reader that has gone is none" "$problem"
 
+problem=
+"$portlog" --help 2> "$dir/err" >&-
+status=$?
+check status_is 3
+check has err "Bad file descriptor"
+"$portlog" --version > "$dir/out" <&- 2>&-
+status=$?
+check status_is 0
+check has out "portlog "
+(
+	ulimit -f 0
+	"$portlog" --help > "$dir/out" 2> /dev/null
+)
+status=$?
+check status_is 3
+report "closed standard descriptors and a limit of the file size are errors like others" "$problem"
+
 # As an ordinary user, who may not trace.
 problem=
 as_nobody=()
