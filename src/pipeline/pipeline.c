@@ -26,6 +26,7 @@
 #define NAP_NS NS_PER_MS
 #define OFFSET_EVERY_NS NS_PER_S /* the wall clock is slewed: look again so often while there is traffic */
 #define MISSED_EVERY_NS (5 * NS_PER_S)
+#define LOOK_EVERY_NS (10 * NS_PER_MS) /* for signals and exits, in a storm that leaves no time to sleep */
 #define STEP_NS ((int64_t)(100 * NS_PER_MS))
 #define RESYNC_SHARE 20
 
@@ -101,8 +102,10 @@ static int signal_taken(void *arg, int number)
 
 	if (number == SIGUSR1)
 		statistics_print(p);
-	else if (number != SIGHUP)
-		p->stop = true;
+	if (number != SIGINT && number != SIGTERM)
+		return 0;
+	p->stop = true;
+	p->asked_to_end++;
 	return 0;
 }
 
@@ -212,7 +215,7 @@ static int pipeline_open(struct pipeline *p)
 	struct utsname kernel;
 	int r;
 
-	p->clock_fd = p->root_fd = -1;
+	p->clock_fd = p->root_fd = p->output.fd = p->output.talk_fd = -1;
 	reader_yields();
 	r = parts_make(p);
 	if (r < 0)
@@ -230,7 +233,7 @@ static int pipeline_open(struct pipeline *p)
 	r = clock_watch(p);
 	if (r < 0)
 		return r;
-	r = p->config->sink->open(p->config->sink_options, &p->sink);
+	r = output_open(p);
 	if (r < 0)
 		return r;
 	return tracer_start(p);
@@ -238,8 +241,7 @@ static int pipeline_open(struct pipeline *p)
 
 static void pipeline_close(struct pipeline *p)
 {
-	if (p->sink)
-		p->config->sink->close(p->sink);
+	output_close(p);
 	handoffs_free(p->handoffs, p);
 	lingers_free(p->lingers);
 	ledger_free(p->ledger);
@@ -342,6 +344,15 @@ static int pipeline_sleep(struct pipeline *p)
 	return r;
 }
 
+/* What a sleep would have found, when there is no time for one. */
+static int pipeline_look(struct pipeline *p)
+{
+	if (p->last_record_ns < p->look_due_ns)
+		return 0;
+	p->look_due_ns = p->last_record_ns + LOOK_EVERY_NS;
+	return loop_wait(p->loop, -1, 0);
+}
+
 static int pipeline_loop(struct pipeline *p)
 {
 	bool any;
@@ -357,11 +368,9 @@ static int pipeline_loop(struct pipeline *p)
 			r = p->config->sink->flush(p->sink);
 		if (r || p->stop)
 			return r;
-		if (!any) {
-			r = pipeline_sleep(p);
-			if (r < 0)
-				return r;
-		}
+		r = any ? pipeline_look(p) : pipeline_sleep(p);
+		if (r < 0)
+			return r;
 	}
 }
 
@@ -430,6 +439,8 @@ int pipeline_run(const struct pipeline_config *config)
 	r = pipeline_open(p);
 	if (!r)
 		r = pipeline_trace(p);
+	if (r < 0 && p->output.unread)
+		fail_text(r, "nobody reads the output: what was left of it is dropped");
 	pipeline_close(p);
 	free(p);
 	return r;

@@ -40,6 +40,11 @@ struct pipeline {
 	struct handoffs *handoffs;
 	struct diags *diags;
 	void *sink;
+	struct {
+		struct sink_options options;
+		int fd, talk_fd; /* our own, to be closed; -1: none */
+		bool unread;     /* given up: nobody reads */
+	} output;
 	struct session session;
 	uint64_t started_ns;
 	uint64_t deadline_ns;  /* --duration; 0: none */
@@ -61,6 +66,7 @@ struct pipeline {
 	unsigned corrected_at;
 	uint64_t snapshot_count;
 	uint64_t last_record_ns;
+	uint64_t look_due_ns;             /* for signals and exits, while records never end */
 	uint64_t offset_due_ns;           /* when to look at the wall clock again */
 	uint64_t missed_due_ns;           /* when to ask for skipped programs again */
 	uint64_t resync_next_ns;          /* not before */
@@ -71,7 +77,8 @@ struct pipeline {
 	bool busy;    /* records come: the reader looks by itself */
 	bool syncing; /* the first snapshot is under way: its rows are told when it is complete */
 	bool stop;
-	int error; /* of the sink: ends the run */
+	unsigned asked_to_end; /* signals that say so */
+	int error;             /* of the sink: ends the run */
 };
 
 /* ---- tell.c: one record to filter and sink ---- */
@@ -102,6 +109,10 @@ void failure_tell(struct pipeline *p, struct record *rec, struct process *proces
 size_t holders_left(struct pipeline *p, const struct record *rec, struct holder *ret, size_t max);
 
 void statistics_print(const struct pipeline *p); /* pipeline.c: to standard error */
+
+/* ---- output.c: the sink, and a reader that does not read ---- */
+int output_open(struct pipeline *p);
+void output_close(struct pipeline *p);
 
 /* ---- sync.c: what was there before, and what a loss took ---- */
 int pipeline_snapshot(struct pipeline *p);

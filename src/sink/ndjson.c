@@ -30,7 +30,7 @@ static int ndjson_open(const struct sink_options *o, void **ret_state)
 static int ndjson_flush(void *state)
 {
 	struct ndjson *nd = state;
-	int r = buf_write(&nd->lines, nd->o.fd);
+	int r = sink_put(&nd->o, &nd->lines, nd->o.fd);
 
 	return r < 0 && r != -EPIPE ? fail(r, "write JSON") : r;
 }

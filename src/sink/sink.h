@@ -5,13 +5,17 @@
 
 #include "core/field.h"
 #include "core/record.h"
+#include "util/buf.h"
 
 enum time_style { TIME_STYLE_LOCAL, TIME_STYLE_UTC, TIME_STYLE_BOOT, TIME_STYLE_DELTA };
 
 struct sink_options {
 	int fd;      /* where it writes */
 	int talk_fd; /* text: opening line, blind spots, totals (stderr); 0 or less: nowhere */
-	bool tty;    /* header and folding as for a person at a terminal */
+	/* While one of them takes nothing: see buf_write_waiting(). NULL: wait for ever. */
+	int (*wait)(void *arg, int fd);
+	void *wait_arg;
+	bool tty; /* header and folding as for a person at a terminal */
 	bool color;
 	bool wide; /* -o wide */
 	bool header;
@@ -42,6 +46,12 @@ struct sink_ops {
 	/* What could not be shown any more is dropped; frees @state. NULL is fine. */
 	void (*close)(void *state);
 };
+
+/* To @fd, waiting for its reader as @o says. As buf_write(). */
+static inline int sink_put(const struct sink_options *o, struct buf *b, int fd)
+{
+	return o->wait ? buf_write_waiting(b, fd, o->wait, o->wait_arg) : buf_write(b, fd);
+}
 
 extern const struct sink_ops sink_text;
 extern const struct sink_ops sink_ndjson;

@@ -34,7 +34,7 @@ struct text {
 
 static int write_out(struct text *t)
 {
-	int r = t->out.len || t->out.error ? buf_write(&t->out, t->o.fd) : 0;
+	int r = t->out.len || t->out.error ? sink_put(&t->o, &t->out, t->o.fd) : 0;
 
 	return r == 0 || r == -EPIPE ? r : fail(r, "write the output");
 }
@@ -45,7 +45,7 @@ static int write_talk(struct text *t)
 	int r = write_out(t);
 
 	if (t->o.talk_fd > 0 && !t->o.quiet)
-		(void)buf_write(&t->talk, t->o.talk_fd);
+		(void)sink_put(&t->o, &t->talk, t->o.talk_fd);
 	buf_reset(&t->talk);
 	return r;
 }

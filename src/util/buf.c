@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "util/utf8.h"
@@ -201,42 +202,57 @@ void buf_visible(struct buf *b, const char *text, size_t len)
 }
 
 /* A full pipe that must not block is waited for all the same: the line has to get out. */
-static int wait_writable(int fd)
+static int wait_writable(void *arg, int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 
+	(void)arg;
 	return poll(&p, 1, -1) < 0 && errno != EINTR ? -errno : 0;
 }
 
+/* A flag on a socket would be one for everybody who has it: it is asked call by call not to block. */
+static ssize_t write_some(int fd, const char *data, size_t len)
+{
+	ssize_t n = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return n < 0 && errno == ENOTSOCK ? write(fd, data, len) : n;
+}
+
 /* Write what can be; *ret_done bytes are out, also when it fails. */
-static int write_all(int fd, const char *data, size_t len, size_t *ret_done)
+static int write_all(int fd, const char *data, size_t len, int (*wait)(void *arg, int fd), void *arg,
+		     size_t *ret_done)
 {
 	int r = 0;
 
 	*ret_done = 0;
 	while (r == 0 && *ret_done < len) {
-		ssize_t n = write(fd, data + *ret_done, len - *ret_done);
+		ssize_t n = write_some(fd, data + *ret_done, len - *ret_done);
 
 		if (n >= 0)
 			*ret_done += (size_t)n;
 		else if (errno == EAGAIN)
-			r = wait_writable(fd);
+			r = wait(arg, fd);
 		else if (errno != EINTR)
 			r = -errno;
 	}
 	return r;
 }
 
-int buf_write(struct buf *b, int fd)
+int buf_write_waiting(struct buf *b, int fd, int (*wait)(void *arg, int fd), void *arg)
 {
 	size_t done;
 	int r;
 
 	if (b->error)
 		return b->error;
-	r = write_all(fd, b->data, b->len, &done);
+	r = write_all(fd, b->data, b->len, wait, arg, &done);
 	b->len -= done;
 	if (b->len) /* the rest goes first the next time, so that no reader sees the half of a line and then another */
 		memmove(b->data, b->data + done, b->len);
 	return r;
+}
+
+int buf_write(struct buf *b, int fd)
+{
+	return buf_write_waiting(b, fd, wait_writable, NULL);
 }

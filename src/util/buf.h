@@ -31,6 +31,11 @@ void buf_visible(struct buf *b, const char *text, size_t len);
  * next time.
  */
 int buf_write(struct buf *b, int fd);
+/*
+ * The same, but while @fd takes nothing @wait is called: 0 tries again, another result gives up and is returned. @fd must
+ * not block; a socket may.
+ */
+int buf_write_waiting(struct buf *b, int fd, int (*wait)(void *arg, int fd), void *arg);
 
 static inline void buf_reset(struct buf *b)
 {

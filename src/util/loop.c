@@ -158,14 +158,29 @@ static int events_take(struct loop *l)
 	return 0;
 }
 
+static int wait_for(struct pollfd *fds, nfds_t n_fds, uint64_t timeout_ns)
+{
+	struct timespec timeout = { .tv_sec = (time_t)(timeout_ns / NS_PER_S),
+				    .tv_nsec = (long)(timeout_ns % NS_PER_S) };
+
+	if (ppoll(fds, n_fds, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL) >= 0)
+		return 0;
+	fds[0].revents = 0;
+	return errno == EINTR ? 0 : fail(-errno, "wait for events");
+}
+
 int loop_wait(struct loop *l, int fd, uint64_t timeout_ns)
 {
 	struct pollfd fds[] = { { .fd = l->epoll_fd, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
-	struct timespec timeout = { .tv_sec = (time_t)(timeout_ns / NS_PER_S),
-				    .tv_nsec = (long)(timeout_ns % NS_PER_S) };
-	int n = ppoll(fds, 2, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+	int r = wait_for(fds, 2, timeout_ns);
 
-	if (n < 0)
-		return errno == EINTR ? 0 : fail(-errno, "wait for events");
-	return fds[0].revents ? events_take(l) : 0;
+	return r < 0 || !fds[0].revents ? r : events_take(l);
+}
+
+int loop_wait_writable(struct loop *l, int fd, uint64_t timeout_ns)
+{
+	struct pollfd fds[] = { { .fd = l->signal_fd, .events = POLLIN }, { .fd = fd, .events = POLLOUT } };
+	int r = wait_for(fds, 2, timeout_ns);
+
+	return r < 0 || !fds[0].revents ? r : signal_arrived(l, l->signal_fd);
 }

@@ -28,6 +28,9 @@ int loop_signals(struct loop *l, const int *signals, loop_fn *fn, void *arg);
  */
 int loop_wait(struct loop *l, int fd, uint64_t timeout_ns);
 
+/* Sleep until @fd can be written, a signal has been handed on or @timeout_ns has passed. 0, or negative errno. */
+int loop_wait_writable(struct loop *l, int fd, uint64_t timeout_ns);
+
 uint64_t clock_boot_ns(void);
 int64_t clock_boot_offset_ns(void); /* wall clock minus boot clock */
 

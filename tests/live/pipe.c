@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -136,6 +137,37 @@ static void ends_with_its_reader(void)
 	tracer_done(&t);
 }
 
+/* Its pipe is full and stays so: it waits, but a signal ends it. */
+static void ends_without_its_reader_reading(void)
+{
+	auto_free char *said = NULL;
+	int fds[2], status = -1;
+	struct tracer t;
+	uint64_t deadline;
+
+	if (pipe2(fds, O_CLOEXEC) || fcntl(fds[1], F_SETPIPE_SZ, 4096) < 0 ||
+	    tracer_start_on(&t, bench_portlog(),
+			    (const char *const[]){ "-j", "--no-snapshot", "netns", netns, NULL }, -1, fds[1]))
+		tap_bail("cannot start portlog");
+	close(fds[1]);
+	deadline = now_ms() + TRACER_TIMEOUT_MS;
+	for (int n = 0; now_ms() < deadline && (ioctl(fds[0], FIONREAD, &n) || n < 3000);)
+		bind_and_close(PORT);
+	for (unsigned i = 0; i < 1000; i++)
+		bind_and_close(PORT);
+	kill(t.pid, SIGTERM);
+	while (now_ms() < deadline && waitpid(t.pid, &status, WNOHANG) == 0)
+		usleep(10000);
+	if (status != -1)
+		t.pid = 0;
+	said = tracer_stderr(&t);
+	tap_result(WIFEXITED(status) && WEXITSTATUS(status) == 3 && strstr(said, "nobody reads"),
+		   "SIGTERM ends it although its reader does not read: status 3, and says so");
+	tap_note("status %d: %s", status, said);
+	tracer_done(&t);
+	close(fds[0]);
+}
+
 static void ends_after_a_count(void)
 {
 	struct tracer t;
@@ -233,6 +265,7 @@ int main(void)
 	ends_at_signal(SIGTERM, "SIGTERM");
 	ends_at_signal(SIGINT, "SIGINT");
 	ends_with_its_reader();
+	ends_without_its_reader_reading();
 	ends_after_a_count();
 	count_not_reached();
 	ends_after_a_while();

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "util/buf.h"
@@ -223,6 +224,38 @@ static void a_short_write_is_continued(void **state)
 	buf_done(&b);
 }
 
+/* @arg: how often to go on waiting. */
+static int wait_some_times(void *arg, int fd)
+{
+	int *left = arg;
+
+	(void)fd;
+	return (*left)-- ? 0 : -ETIMEDOUT;
+}
+
+static void who_waits_for_a_reader_may_give_up(void **state)
+{
+	int pipes[2], sockets[2], *const pairs[] = { pipes, sockets };
+
+	(void)state;
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(pipes[1], F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0); /* it may block */
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		struct buf b = { 0 };
+		int left = 3;
+
+		while (b.len < BIG)
+			buf_puts(&b, "0123456789");
+		assert_int_equal(buf_write_waiting(&b, pairs[i][1], wait_some_times, &left), -ETIMEDOUT);
+		assert_int_equal(left, -1);
+		assert_in_range(b.len, 1, BIG); /* what did not go out is still there */
+		close(pairs[i][0]);
+		close(pairs[i][1]);
+		buf_done(&b);
+	}
+}
+
 static void a_reader_that_is_gone_is_epipe(void **state)
 {
 	struct buf b = { 0 };
@@ -274,6 +307,7 @@ int main(void)
 		cmocka_unit_test(padding_counts_characters_not_bytes),
 		cmocka_unit_test(nothing_that_a_terminal_obeys_is_visible),
 		cmocka_unit_test(a_short_write_is_continued),
+		cmocka_unit_test(who_waits_for_a_reader_may_give_up),
 		cmocka_unit_test(a_reader_that_is_gone_is_epipe),
 		cmocka_unit_test(what_could_not_be_written_is_the_first_the_next_time),
 	};
