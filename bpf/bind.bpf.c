@@ -108,11 +108,17 @@ static __always_inline bool told_at_grant(struct sock *sk)
 static __always_inline void call_begin(struct sock *sk, struct call *c)
 {
 	u64 id = bpf_get_current_pid_tgid();
+	struct call *before;
 
 	if (!netns_wanted(sk) || (c->asked_port && !port_wanted(c->asked_port)))
 		return;
 	c->sk = (u64)sk;
-	bpf_map_update_elem(&calls, &id, c, BPF_ANY);
+	/* A thread's entry stays and is written again: that costs half of what making and deleting one does. */
+	before = bpf_map_lookup_elem(&calls, &id);
+	if (before)
+		*before = *c;
+	else
+		bpf_map_update_elem(&calls, &id, c, BPF_ANY);
 }
 
 SEC("cgroup/bind4")
@@ -180,7 +186,7 @@ static __always_inline int granted(struct bpf_sock *ctx)
 	track(key, &t, PL_TOLD_NOT);
 	if (!told_at_grant(sk))
 		return 1;
-	bpf_map_delete_elem(&calls, &id);
+	c->sk = 0;
 	tell_granted(key, &o);
 	return 1;
 }
@@ -245,7 +251,7 @@ static __always_inline void bind_exit(long ret)
 	u64 id = bpf_get_current_pid_tgid();
 	struct call *c = bpf_map_lookup_elem(&calls, &id);
 
-	if (c && call_is_current(c, ret)) {
+	if (c && c->sk && call_is_current(c, ret)) {
 		if (!ret && !c->bound)
 			bind_ungranted(c);
 		else
@@ -254,7 +260,7 @@ static __always_inline void bind_exit(long ret)
 		bind_refused_early(-ret);
 	}
 	if (c)
-		bpf_map_delete_elem(&calls, &id);
+		c->sk = 0;
 }
 
 static __always_inline void listen_exit(long ret)

@@ -19,18 +19,16 @@
 #define INET_FLAGS_TRANSPARENT 15
 #define INET_FLAGS_BIND_ADDRESS_NO_PORT 18
 
-static __always_inline u32 inet_option(struct sock *sk, int bit)
+static __always_inline u32 inet_options(struct sock *sk)
 {
 	struct inet_sock *inet = (void *)sk;
 	struct inet_sock___bits *bits = (void *)sk;
 
 	if (bpf_core_field_exists(inet->inet_flags))
-		return BPF_CORE_READ(inet, inet_flags) >> bit & 1;
-	if (bit == INET_FLAGS_FREEBIND)
-		return BPF_CORE_READ_BITFIELD_PROBED(bits, freebind);
-	if (bit == INET_FLAGS_TRANSPARENT)
-		return BPF_CORE_READ_BITFIELD_PROBED(bits, transparent);
-	return BPF_CORE_READ_BITFIELD_PROBED(bits, bind_address_no_port);
+		return BPF_CORE_READ(inet, inet_flags);
+	return (u32)BPF_CORE_READ_BITFIELD_PROBED(bits, freebind) << INET_FLAGS_FREEBIND |
+	       (u32)BPF_CORE_READ_BITFIELD_PROBED(bits, transparent) << INET_FLAGS_TRANSPARENT |
+	       (u32)BPF_CORE_READ_BITFIELD_PROBED(bits, bind_address_no_port) << INET_FLAGS_BIND_ADDRESS_NO_PORT;
 }
 
 /* kernfs_node.parent became __parent in 6.15 (633488947ef6). */

@@ -51,7 +51,7 @@
 
 /* A call under way, from the hook that sees its address to the one that sees its result. Key: pid_tgid. */
 struct call {
-	u64 sk;
+	u64 sk; /* 0: none */
 	u16 asked_port;
 	u16 asked_family;
 	u32 bound; /* 1: the protocol has given the socket its port */
@@ -203,14 +203,16 @@ static __always_inline void caller_fill(struct caller *c, struct task_struct *ta
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	const struct cred *cred = BPF_CORE_READ(task, cred);
 	struct kernfs_node *kn = task_cgroup(task);
+	u32 ids[2] = {};
 
 	c->start_ns = BPF_CORE_READ(leader, start_boottime);
 	c->exec_id = BPF_CORE_READ(leader, self_exec_id);
 	c->cgroup_id = BPF_CORE_READ(kn, id);
 	c->pid = task_pid(leader);
 	c->ppid = task_pid(BPF_CORE_READ(leader, real_parent));
-	c->uid = BPF_CORE_READ(cred, euid.val);
-	c->gid = BPF_CORE_READ(cred, egid.val);
+	bpf_probe_read_kernel(ids, sizeof(ids), (void *)cred + bpf_core_field_offset(struct cred, euid));
+	c->uid = ids[0];
+	c->gid = ids[1]; /* egid stands behind euid, always did */
 	bpf_probe_read_kernel(&c->comm, sizeof(c->comm),
 			      (void *)leader + bpf_core_field_offset(struct task_struct, comm));
 }
@@ -305,15 +307,16 @@ static __always_inline u32 socket_flags(struct sock *sk)
 {
 	u32 locks = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks);
 	u32 reuse = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuse);
+	u32 inet = inet_options(sk);
 
 	/* sk_reuse is 0, 1 (SK_CAN_REUSE) or 2 (SK_FORCE_REUSE, for TCP_REPAIR). */
 	return socket_owner_flags(sk) | flag_of((reuse | reuse >> 1) & 1, PL_REUSEADDR) |
 	       flag_of(BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport) & 1, PL_REUSEPORT) |
 	       flag_of(BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only) & 1, PL_V6ONLY) |
 	       flag_of(locks / SOCK_BINDPORT_LOCK & 1, PL_EXPLICIT) |
-	       flag_of(inet_option(sk, INET_FLAGS_FREEBIND) & 1, PL_FREEBIND) |
-	       flag_of(inet_option(sk, INET_FLAGS_TRANSPARENT) & 1, PL_TRANSPARENT) |
-	       flag_of(inet_option(sk, INET_FLAGS_BIND_ADDRESS_NO_PORT) & 1, PL_NO_PORT);
+	       flag_of(inet >> INET_FLAGS_FREEBIND & 1, PL_FREEBIND) |
+	       flag_of(inet >> INET_FLAGS_TRANSPARENT & 1, PL_TRANSPARENT) |
+	       flag_of(inet >> INET_FLAGS_BIND_ADDRESS_NO_PORT & 1, PL_NO_PORT);
 }
 
 static __always_inline void socket_addr(u8 *addr, struct sock *sk, u16 family)
@@ -331,9 +334,10 @@ static __always_inline u64 socket_inode(struct sock *sk, u32 *uid)
 	struct socket *sock = BPF_CORE_READ(sk, sk_socket);
 	struct inode *inode;
 
-	*uid = BPF_CORE_READ(sk, sk_uid.val);
-	if (!sock)
+	if (!sock) {
+		*uid = BPF_CORE_READ(sk, sk_uid.val);
 		return 0;
+	}
 	inode = (void *)sock + bpf_core_field_offset(struct socket_alloc, vfs_inode) -
 		bpf_core_field_offset(struct socket_alloc, socket);
 	*uid = BPF_CORE_READ(inode, i_uid.val);
@@ -399,10 +403,11 @@ subprog void facts_fill(struct pl_tracked *t, struct sock *sk, struct task_struc
 	t->proto = BPF_CORE_READ(sk, sk_protocol);
 	t->state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	socket_addr(t->addr, sk, t->family);
+	if (!t->ifindex)
+		return; /* without a device there is no VRF either (inet_sk_bound_l3mdev) */
+	iface_name(t->iface, net, t->ifindex);
 	if (t->proto == IPPROTO_TCP)
 		t->l3mdev = socket_l3mdev(sk);
-	if (t->ifindex)
-		iface_name(t->iface, net, t->ifindex);
 }
 
 static __always_inline bool port_wanted(u16 port)

@@ -59,28 +59,31 @@ int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
 {
 	struct pl_tracked *t = bpf_map_lookup_elem(&tracked, &sk);
 	struct pl_event *e;
+	int found = 0;
 
-	if (!t)
+	if (!t) {
 		t = bpf_map_lookup_elem(&early, &sk);
+		found = TOLD_EARLY;
+	}
 	if (!t)
 		return 0;
 	if (success_hidden(t)) {
 		t->told = PL_TOLD_HIDDEN;
-		return 0;
+		return found;
 	}
 	success_process(t, how_kind(how));
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		count_lost(how_kind(how), 0);
 		t->told = PL_TOLD_LOST;
-		return 0;
+		return found;
 	}
 	event_fill(e, how_kind(how), sk, t);
 	success_caller(e, t, how_kind(how));
 	event_outcome(e, how, asked, addr_low, addr_high);
 	t->told = PL_TOLD_YES;
 	bpf_ringbuf_submit(e, wake_flags());
-	return 0;
+	return found;
 }
 
 int portless_note(u64 sk)

@@ -39,11 +39,13 @@ int told_failure(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
 	};                                                                                                  \
 	__builtin_memcpy(&words[2], (o)->asked.addr, 16)
 
+#define TOLD_EARLY 1 /* it is tracked no more: another thread has closed it */
+
 /* Tell a call that worked on the tracked socket @sk. Whether that found room is noted in the map for the resync. */
-static __always_inline void tell_success(u64 sk, const struct outcome *o)
+static __always_inline int tell_success(u64 sk, const struct outcome *o)
 {
 	outcome_words(o, w);
-	told_success(sk, w[0], w[1], w[2], w[3]);
+	return told_success(sk, w[0], w[1], w[2], w[3]);
 }
 
 /* Tell a call that failed on @sk. A bind is about what it asked for, a listen about the socket's own port. */
@@ -107,9 +109,12 @@ static __always_inline void asked_read(struct asked *a, const void *from, u32 le
  */
 static __always_inline void track(u64 sk, struct pl_tracked *t, u8 told)
 {
-	struct pl_tracked *before = bpf_map_lookup_elem(&tracked, &sk);
+	struct pl_tracked *before;
 
 	t->told = told;
+	if (!bpf_map_update_elem(&tracked, &sk, t, BPF_NOEXIST))
+		return;
+	before = bpf_map_lookup_elem(&tracked, &sk);
 	if (before && before->told == PL_TOLD_SNAPSHOT)
 		t->flags |= PL_TOLD;
 	if (bpf_map_update_elem(&tracked, &sk, t, BPF_ANY))
@@ -262,14 +267,10 @@ static __always_inline void bind_result(const struct call *c, s32 error, u8 via)
 		tell_failure(sk, &o);
 		return;
 	}
-	t = bpf_map_lookup_elem(&tracked, &key);
-	if (t) {
-		tell_success(key, &o);
+	if (tell_success(key, &o) != TOLD_EARLY)
 		return;
-	}
 	t = bpf_map_lookup_elem(&early, &key);
 	if (t) {
-		tell_success(key, &o);
 		if (t->told != PL_TOLD_HIDDEN)
 			tell_release(key, t, PL_FREE_UNKNOWN, via, false);
 		bpf_map_delete_elem(&early, &key);

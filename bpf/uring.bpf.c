@@ -35,7 +35,8 @@ static __always_inline void request_bound(struct io_kiocb *req, struct sock *sk,
 	else if (io)
 		asked_read(&o.asked, (void *)io + bpf_core_field_offset(struct io_async_msghdr, addr), 24,
 			   true);
-	bpf_map_delete_elem(&calls, &id);
+	if (c)
+		c->sk = 0;
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (res < 0)
 		tell_failure(sk, &o);
