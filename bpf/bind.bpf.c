@@ -2,14 +2,6 @@
 /* Bind attempts and their results, IPv4 and IPv6: by fexit, or by cgroup hooks and the exit of the system call. */
 #include "tell.bpf.h"
 
-/*
- * The kernel skips a program that is running already on that processor. Where tracepoints' programs can be preempted
- * (7.0 and later), a second thread's bind would meet the first one's: so each keeps its processor while it runs, where
- * the kernel has the means (6.12). Only in this file: libbpf 1.1 cannot link kernel functions that two files name.
- */
-extern void bpf_preempt_disable(void) __weak __ksym;
-extern void bpf_preempt_enable(void) __weak __ksym;
-
 /* ---- fexit set: one hook sees request and result ---- */
 
 /* Does @sk, which has just got its port, pass the filters? Then it is tracked. */
@@ -284,13 +276,9 @@ static __always_inline void listen_exit(long ret)
 SEC("tracepoint/syscalls/sys_exit_bind")
 int call_exit(struct syscall_exit *ctx)
 {
-	if (&bpf_preempt_disable)
-		bpf_preempt_disable();
 	if (ctx->nr == opt_nr_bind)
 		bind_exit(ctx->ret);
 	else
 		listen_exit(ctx->ret);
-	if (&bpf_preempt_enable)
-		bpf_preempt_enable();
 	return 0;
 }
