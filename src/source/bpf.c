@@ -19,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/fail.h"
 
+#define FDS_LEAST 64 /* what loading needs, and some */
 #define LINKS_MAX 40
 #define ROWS_MAX 40
 #define TRACKED_BATCH 512
@@ -170,19 +171,45 @@ static int file_first_line(const char *path, char *text, size_t size)
 	return 0;
 }
 
+/* In the first user namespace every number stands for itself; root of another one has no say over the kernel. */
+static bool in_user_namespace(void)
+{
+	unsigned inside, outside, count;
+	char line[128];
+
+	return !file_first_line("/proc/self/uid_map", line, sizeof(line)) &&
+	       sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 &&
+	       (inside || outside || count != UINT32_MAX);
+}
+
+/* Fewer descriptors than the maps and programs need: libbpf may say anything then. */
+static bool few_descriptors(void)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < FDS_LEAST;
+}
+
 /* One line that names the fix: what keeps BPF from working is one of a few things. */
 static int cannot_load(int error, const char *doing)
 {
+	bool refused = error == -EPERM || error == -EACCES;
 	char line[128];
 
+	if (refused && in_user_namespace()) {
+		fail_text(error, "tracing needs root of the host, not of a user namespace");
+		return fail_hint(error, "start portlog outside of it: sudo portlog");
+	}
+	if (refused && geteuid() != 0) {
+		fail_text(error, "tracing needs root");
+		return fail_hint(error, "sudo portlog");
+	}
 	if (libbpf_said[0])
 		fail(error, "%s: %s", doing, libbpf_said);
 	else
 		fail(error, "%s", doing);
-	if (geteuid() != 0)
-		return fail_hint(
-			error,
-			"tracing needs root (or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): sudo portlog");
+	if (few_descriptors())
+		return fail_hint(error, "more open files may be needed: ulimit -n 1024");
 	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
 		return fail_hint(error,
 				 "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF); kernels of Debian 11, "

@@ -237,9 +237,15 @@ if "${as_nobody[@]}" true 2> /dev/null && install -m 755 "$portlog" "$dir/portlo
 	check status_is 3
 	check is_empty out
 	check grep -q '^portlog: ' "$dir/err"
-	check grep -qi 'root' "$dir/err"
+	check line_is err 1 "portlog: tracing needs root"
 	check [ "$(wc -l < "$dir/err")" -le 2 ]
 	report "without root it says so in two lines at most" "$problem"
+	problem=
+	if timeout 20 "${as_nobody[@]}" unshare -Ur "$dir/portlog" > "$dir/out" 2> "$dir/err" < /dev/null ||
+		! grep -q '^unshare: ' "$dir/err"; then
+		check line_is err 1 "portlog: tracing needs root of the host, not of a user namespace"
+		report "root of a user namespace is told that it is none" "$problem"
+	fi
 else
 	n=$((n + 1))
 	echo "ok $n - without root it says so in two lines at most # SKIP cannot run it as an ordinary user"
