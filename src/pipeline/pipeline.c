@@ -345,11 +345,13 @@ static int pipeline_sleep(struct pipeline *p)
 }
 
 /* What a sleep would have found, when there is no time for one. */
-static int pipeline_look(struct pipeline *p)
+int pipeline_look(struct pipeline *p)
 {
-	if (p->last_record_ns < p->look_due_ns)
+	uint64_t now_ns = clock_boot_ns();
+
+	if (now_ns < p->look_due_ns)
 		return 0;
-	p->look_due_ns = p->last_record_ns + LOOK_EVERY_NS;
+	p->look_due_ns = now_ns + LOOK_EVERY_NS;
 	return loop_wait(p->loop, -1, 0);
 }
 

@@ -110,6 +110,8 @@ size_t holders_left(struct pipeline *p, const struct record *rec, struct holder 
 
 void statistics_print(const struct pipeline *p); /* pipeline.c: to standard error */
 
+int pipeline_look(struct pipeline *p); /* pipeline.c: have signals and exits come? 0 or negative errno */
+
 /* ---- output.c: the sink, and a reader that does not read ---- */
 int output_open(struct pipeline *p);
 void output_close(struct pipeline *p);

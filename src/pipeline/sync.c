@@ -17,7 +17,7 @@ static int drain_between(void *arg)
 	struct pipeline *p = arg;
 	bool any;
 
-	return pipeline_drain(p, &any) || p->stop;
+	return pipeline_drain(p, &any) || pipeline_look(p) || p->stop;
 }
 
 /* Everything that is in the ring now. Bounded: what producers add meanwhile waits for the loop. */
@@ -46,7 +46,7 @@ static void fileless_all(struct pipeline *p)
 
 	if (netns_list_all(&list) < 0)
 		return;
-	for (size_t i = 0; i < list.n; i++) {
+	for (size_t i = 0; i < list.n && !p->stop; i++) {
 		if (!netns_asked(p, list.items[i].inode) || netns_enter(list.items[i].fd, &home) < 0)
 			continue;
 		(void)tracer_iterate_fileless(p->tracer, drain_between, p);
@@ -137,8 +137,8 @@ int pipeline_snapshot(struct pipeline *p)
 		r = snapshot_from_proc(p);
 	else if (!r)
 		fileless_all(p);
-	if (r < 0)
-		return r;
+	if (r < 0 || p->asked_to_end)
+		return r < 0 ? r : p->error; /* told to end before it was complete: nothing is in step */
 	drain_to_here(p);
 	unsure_check(p);
 	untold_tell(p);
