@@ -66,11 +66,12 @@ struct pipeline {
 	unsigned corrected_at;
 	uint64_t snapshot_count;
 	uint64_t last_record_ns;
-	uint64_t look_due_ns;             /* for signals and exits, while records never end */
-	uint64_t offset_due_ns;           /* when to look at the wall clock again */
-	uint64_t missed_due_ns;           /* when to ask for skipped programs again */
-	uint64_t resync_next_ns;          /* not before */
-	uint32_t netns[TRACER_NETNS_MAX]; /* only these; n_netns 0: all */
+	uint64_t look_due_ns;                  /* for signals and exits, while records never end */
+	uint64_t offset_due_ns;                /* when to look at the wall clock again */
+	uint64_t missed_due_ns;                /* when to ask for skipped programs again */
+	uint64_t resync_next_ns;               /* not before */
+	uint64_t resync_added, resync_removed; /* since the last resync that was told */
+	uint32_t netns[TRACER_NETNS_MAX];      /* only these; n_netns 0: all */
 	size_t n_netns;
 	int clock_fd;
 	int root_fd;
@@ -158,6 +159,7 @@ bool process_alive(uint32_t pid, uint64_t start_ns);
 /* Find who has socket @sk open (a pass over every descriptor, if the budget allows). Entries' owners are filled. */
 /* Has process @pid socket @sk open? Cheap; true also when it cannot be told (before 6.1). */
 bool owner_has(struct pipeline *p, uint64_t sk, uint64_t inode, uint32_t pid);
-bool owners_scan(struct pipeline *p, uint64_t sk, uint64_t inode, struct owner *ret, size_t max, size_t *ret_n);
+bool owners_scan(struct pipeline *p, uint64_t sk, uint64_t inode, struct owner *ret, size_t max,
+		 size_t *ret_n);
 
 #endif

@@ -120,7 +120,8 @@ static uint64_t snapshot_found(struct pipeline *p)
 	const struct filter_kernel *k = p->config->kernel;
 	uint64_t count = 0;
 
-	if (!k || !(k->failed_only || k->pid_valid) || tracer_tracked_all(p->tracer, tracked_count, &count) < 0)
+	if (!k || !(k->failed_only || k->pid_valid) ||
+	    tracer_tracked_all(p->tracer, tracked_count, &count) < 0)
 		return p->snapshot_count;
 	return count;
 }
@@ -361,11 +362,25 @@ static uint64_t gone_remove(struct pipeline *p, uint64_t begin_ns)
 	return removed;
 }
 
+/* Only a pass in which nothing more was lost makes the ledger right: until then what was mended is summed up. */
+static void resync_tell(struct pipeline *p, uint64_t kept)
+{
+	struct record rec;
+
+	if (p->resync_due_ns)
+		return;
+	record_now(&rec, ACTION_RESYNC);
+	rec.added = p->resync_added;
+	rec.removed = p->resync_removed;
+	rec.kept = kept;
+	p->resync_added = p->resync_removed = 0;
+	pipeline_tell(p, &rec, NULL, NULL, NULL);
+}
+
 int pipeline_resync(struct pipeline *p)
 {
 	struct comparison c = { .pipeline = p };
 	uint64_t begin_ns = clock_boot_ns(), before = p->snapshot_count;
-	struct record rec;
 	int r;
 
 	p->resync_due_ns = 0;
@@ -376,16 +391,14 @@ int pipeline_resync(struct pipeline *p)
 		return r;
 	r = tracer_tracked_all(p->tracer, tracked_compare, &c);
 	drain_to_here(p);
-	record_now(&rec, ACTION_RESYNC);
 	if (r >= 0) {
 		(void)missing_add(p, &c);
 		untold_tell(p);
-		rec.removed = gone_remove(p, begin_ns);
+		p->resync_removed += gone_remove(p, begin_ns);
 	}
 	free(c.missing);
-	rec.added = p->snapshot_count - before;
-	rec.kept = c.kept;
-	rec.time_ns = clock_boot_ns();
-	pipeline_tell(p, &rec, NULL, NULL, NULL);
+	p->resync_added += p->snapshot_count - before;
+	losses_check(p);
+	resync_tell(p, c.kept);
 	return r < 0 ? r : p->error;
 }
