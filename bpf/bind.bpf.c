@@ -225,14 +225,14 @@ static __always_inline void bind_ungranted(const struct call *c)
 
 /*
  * What was noted under this thread may be of a call that no hook saw return (a kernel socket's that failed, io_uring's):
- * then the descriptor names another socket.
+ * then the descriptor names another socket, maybe one of another family. Only where that is rare it is looked up.
  */
 static __always_inline bool call_is_current(const struct call *c, long ret)
 {
 	struct task_struct *task = current_task();
 	struct sock *sk;
 
-	if (!ret || c->bound)
+	if (!ret && c->bound)
 		return true;
 	sk = descriptor_socket(task, entry_arg(entry_regs(task), 0));
 	return sk && (u64)socket_normal(sk) == c->sk;

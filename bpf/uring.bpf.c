@@ -35,6 +35,9 @@ static __always_inline void request_bound(struct io_kiocb *req, struct sock *sk,
 	else if (io)
 		asked_read(&o.asked, (void *)io + bpf_core_field_offset(struct io_async_msghdr, addr), 24,
 			   true);
+	/* A program after ours refused what the protocol had granted. */
+	if (c && c->sk == key && c->bound && res < 0)
+		bpf_map_delete_elem(&tracked, &key);
 	if (c)
 		c->sk = 0;
 	t = bpf_map_lookup_elem(&tracked, &key);
