@@ -14,8 +14,9 @@
 #define SLOT_STEPS 32   /* sockets in one UDP hash slot */
 #define CHILDREN_MAX 4  /* connected or closing sockets kept, so that they cannot push out a listener */
 
+/* @ret_cut: the chain is longer than was looked at. */
 static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, struct net *net, u16 port,
-							    u32 l3mdev)
+							    u32 l3mdev, bool *ret_cut)
 {
 	struct inet_hashinfo *info = tcp_hashinfo(sk, net);
 	struct inet_bind_hashbucket *heads = BPF_CORE_READ(info, bhash);
@@ -27,6 +28,7 @@ static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, str
 	head = (void *)heads + (u64)((port + mix) & mask) * bpf_core_type_size(struct inet_bind_hashbucket) +
 	       bpf_core_field_offset(struct inet_bind_hashbucket, chain);
 	bpf_probe_read_kernel(&node, sizeof(node), head);
+	*ret_cut = false;
 	for (int i = 0; i < BUCKET_STEPS && node; i++) {
 		struct inet_bind_bucket *tb =
 			(void *)node - bpf_core_field_offset(struct inet_bind_bucket, node);
@@ -36,6 +38,7 @@ static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, str
 			return tb;
 		node = BPF_CORE_READ(node, next);
 	}
+	*ret_cut = node;
 	return NULL;
 }
 
@@ -104,9 +107,11 @@ static __always_inline void candidate_add(struct pl_failure *f, struct sock *sk,
 static __always_inline void candidates_tcp(struct pl_failure *f, struct sock *sk, struct net *net, u16 port,
 					   u32 l3mdev)
 {
-	struct inet_bind_bucket *tb = bucket_find(sk, net, port, l3mdev);
+	bool cut;
+	struct inet_bind_bucket *tb = bucket_find(sk, net, port, l3mdev, &cut);
 	struct owner_walk w;
 
+	f->more |= cut;
 	if (!tb)
 		return;
 	owner_walk_begin(&w, tb);

@@ -55,8 +55,11 @@ static __always_inline void listen_failed(u64 key, const struct pl_tracked *t)
 static __always_inline u32 port_left(struct sock *sk, const struct pl_tracked *t)
 {
 	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	bool cut;
 
-	return bucket_find(sk, net, t->port, t->l3mdev) ? 0 : PL_FREE;
+	if (bucket_find(sk, net, t->port, t->l3mdev, &cut))
+		return 0;
+	return cut ? PL_FREE_UNKNOWN : PL_FREE;
 }
 
 static __always_inline void state_closed(struct sock *sk)

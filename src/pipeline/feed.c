@@ -69,10 +69,11 @@ static void feed_success(struct pipeline *p, const struct pl_event *event, struc
 	struct process *process = process_of(p, rec);
 	struct entry *e;
 
-	if (event->flags & PL_TOLD) {
+	if (event->flags & PL_TOLD && event->kind == PL_BIND) {
 		/* The snapshot came in the middle of this bind and has told the socket. */
 		e = ledger_find(p->ledger, rec->sk);
 		if (e) {
+			e->tracked_ns = rec->tracked_ns;
 			e->since_ns = e->told.since_ns = rec->time_ns;
 			e->told.since_precision = SINCE_EXACT;
 			return;
