@@ -76,7 +76,7 @@ static size_t rows_on_port(struct pipeline *p, const struct record *rec, struct 
 	struct diag_query q = { .tcp = rec->proto != PROTO_UDP,
 				.udp = rec->proto == PROTO_UDP,
 				.port = rec->port };
-	struct sockdiag *sd = diags_get(p->diags, rec->netns);
+	struct sockdiag *sd = diags_get(p->diags, rec->netns, NULL);
 
 	if (sd)
 		(void)sockdiag_dump(sd, &q, row_add, &rows);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* sock_diag sockets, one for each network namespace used lately. */
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,21 +32,37 @@ struct diags *diags_free(struct diags *d)
 	return NULL;
 }
 
-struct sockdiag *diags_get(struct diags *d, uint32_t netns)
+/* The own namespace needs no privilege to be entered. */
+static int diag_open(uint32_t netns, struct sockdiag **ret)
+{
+	int fd, r;
+
+	if (netns == netns_self())
+		return sockdiag_open(-1, netns, ret);
+	r = netns_open_inode(netns, &fd);
+	if (r < 0)
+		return r;
+	r = sockdiag_open(fd, netns, ret);
+	close(fd);
+	return r;
+}
+
+struct sockdiag *diags_get(struct diags *d, uint32_t netns, bool *ret_gone)
 {
 	struct sockdiag *sd = NULL;
 	unsigned slot;
-	int fd, r;
+	int r;
 
+	if (ret_gone)
+		*ret_gone = false;
 	for (unsigned i = 0; i < DIAGS_MAX; i++)
 		if (d->slots[i].sd && d->slots[i].netns == netns) {
 			d->slots[i].used_ns = clock_boot_ns();
 			return d->slots[i].sd;
 		}
-	if (netns_open_inode(netns, &fd) < 0)
-		return NULL;
-	r = sockdiag_open(fd, netns, &sd);
-	close(fd);
+	r = diag_open(netns, &sd);
+	if (ret_gone)
+		*ret_gone = r == -ENOENT;
 	if (r < 0)
 		return NULL;
 	slot = d->at++ % DIAGS_MAX;

@@ -174,11 +174,12 @@ static void linger_check(struct pipeline *p, size_t i, uint64_t now_ns)
 	struct diag_query q = { .tcp = rec->proto != PROTO_UDP,
 				.udp = rec->proto == PROTO_UDP,
 				.port = rec->port };
-	struct sockdiag *sd = diags_get(p->diags, rec->netns);
+	bool gone;
+	struct sockdiag *sd = diags_get(p->diags, rec->netns, &gone);
 	struct left left = { 0 };
 
 	l->checks++;
-	if (sd && sockdiag_dump(sd, &q, left_row, &left) != 0) {
+	if (!sd ? !gone : sockdiag_dump(sd, &q, left_row, &left) != 0) {
 		l->check_ns = now_ns + CHECK_AGAIN_NS;
 		return;
 	}

@@ -130,7 +130,8 @@ bool netns_asked(const struct pipeline *p, uint32_t inode); /* sync.c */
 /* ---- diags.c: sock_diag sockets, one for each namespace used lately ---- */
 struct diags *diags_new(void);
 struct diags *diags_free(struct diags *d);
-struct sockdiag *diags_get(struct diags *d, uint32_t netns); /* NULL: nobody lives there, or no room */
+/* NULL: it cannot be asked; *ret_gone (may be NULL): because nobody lives there. */
+struct sockdiag *diags_get(struct diags *d, uint32_t netns, bool *ret_gone);
 /* Close what is idle: an open one keeps its namespace alive. */
 void diags_tick(struct diags *d, uint64_t now_ns);
 uint64_t diags_next_ns(const struct diags *d); /* 0: none is open */

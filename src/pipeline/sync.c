@@ -74,7 +74,7 @@ static bool entry_is_there(struct pipeline *p, const struct entry *e)
 	struct diag_query q = { .tcp = e->told.proto != PROTO_UDP,
 				.udp = e->told.proto == PROTO_UDP,
 				.port = e->told.port };
-	struct sockdiag *sd = diags_get(p->diags, e->told.netns);
+	struct sockdiag *sd = diags_get(p->diags, e->told.netns, NULL);
 	struct presence here = { .inode = e->inode };
 
 	return !sd || sockdiag_dump(sd, &q, presence_row, &here) < 0 || here.found;
