@@ -31,6 +31,8 @@ static __always_inline void hint(struct sock *sk, u16 proto, u32 free)
 	e->proto = proto;
 	e->flags = free;
 	bpf_ringbuf_submit(e, wake_flags());
+	if (free & PL_FREE)
+		bpf_map_delete_elem(&lingering, &key);
 }
 
 static __always_inline void socket_gone(struct sock *sk, u16 proto, u8 via, bool process_context)

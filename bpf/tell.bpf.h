@@ -155,6 +155,15 @@ subprog void linger(const struct pl_tracked *t, u64 now)
 	bpf_map_update_elem(&lingering, &key, &last, BPF_ANY);
 }
 
+/* Nothing is left: whoever takes the port next without a bind has nothing to do with who had it. */
+subprog void linger_forget(const struct pl_tracked *t)
+{
+	struct pl_port key = {};
+
+	port_key(&key, t);
+	bpf_map_delete_elem(&lingering, &key);
+}
+
 subprog void tell_release(u64 sk, const struct pl_tracked *t, u32 free, u8 via, bool process_context)
 {
 	struct task_struct *task;
@@ -192,6 +201,8 @@ subprog void release(u64 sk, struct pl_tracked *found, u32 free, u8 via, bool pr
 		return;
 	if (!(free & (PL_FREE | PL_FREE_UNKNOWN)))
 		linger(&t, bpf_ktime_get_boot_ns());
+	else if (free & PL_FREE)
+		linger_forget(&t);
 	if (t.told == PL_TOLD_HIDDEN)
 		return;
 	if (t.told == PL_TOLD_NOT) {

@@ -455,6 +455,15 @@ const struct past_owner *ledger_past(struct ledger *led, uint32_t netns, enum pr
 	return p && p->owner.pid ? &p->owner : NULL;
 }
 
+void ledger_forget_past(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port)
+{
+	struct port_key key = port_key(netns, proto, port);
+	struct past *p = past_find(led, &key);
+
+	if (p)
+		p->owner.pid = 0;
+}
+
 size_t ledger_count(const struct ledger *led)
 {
 	return led->count;

@@ -85,6 +85,9 @@ struct entry *ledger_next(struct ledger *led, struct entry *after);
 /* Who had the port last, NULL: nobody known. */
 const struct past_owner *ledger_past(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port);
 
+/* The port is free: what comes there without an owner is not the last one's. */
+void ledger_forget_past(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port);
+
 size_t ledger_count(const struct ledger *led);
 uint64_t ledger_refused(const struct ledger *led); /* sockets that found no room */
 

@@ -156,8 +156,10 @@ static void feed_release(struct pipeline *p, const struct pl_event *event, struc
 		ledger_release(p->ledger, e, rec->time_ns);
 	if (rec->free == FREE_NO)
 		linger_begin(p, rec, process);
-	else if (rec->free == FREE_YES)
+	if (rec->free == FREE_YES) {
+		ledger_forget_past(p->ledger, rec->netns, rec->proto, rec->port);
 		linger_end(p, rec->netns, rec->proto, rec->port, rec->time_ns);
+	}
 	process_unref(process);
 }
 

@@ -116,6 +116,8 @@ void linger_end(struct pipeline *p, uint32_t netns, enum proto proto, uint16_t p
 	rec = p->lingers->items[i]->released;
 	owner = process_ref(p->lingers->items[i]->owner);
 	linger_drop(p, i);
+	ledger_forget_past(p->ledger, netns, proto, port);
+	tracer_forget_lingering(p->tracer, netns, proto == PROTO_UDP, port);
 	rec.action = ACTION_FREE;
 	rec.lingered_ns = now_ns > rec.time_ns ? now_ns - rec.time_ns : 0;
 	rec.time_ns = now_ns;

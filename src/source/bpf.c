@@ -7,6 +7,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -739,6 +740,13 @@ void tracer_untrack(struct tracer *t, uint64_t sk, uint64_t tracked_ns)
 
 	if (!tracer_tracked_get(t, sk, &now) && now.since_ns == tracked_ns)
 		(void)bpf_map_delete_elem(bpf_map__fd(t->skel->maps.tracked), &sk);
+}
+
+void tracer_forget_lingering(struct tracer *t, uint32_t netns, bool udp, uint16_t port)
+{
+	struct pl_port key = { .netns = netns, .port = port, .proto = udp ? IPPROTO_UDP : IPPROTO_TCP };
+
+	(void)bpf_map_delete_elem(bpf_map__fd(t->skel->maps.lingering), &key);
 }
 
 void tracer_watch_lingering(struct tracer *t, bool watch)

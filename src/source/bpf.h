@@ -71,6 +71,8 @@ int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret); /
 
 /* Forget a socket that turned out to be gone, unless its address is another's by now. */
 void tracer_untrack(struct tracer *t, uint64_t sk, uint64_t tracked_ns);
+/* A port is free (no VRF's): whoever takes it without a bind has nothing to do with who had it last. */
+void tracer_forget_lingering(struct tracer *t, uint32_t netns, bool udp, uint16_t port);
 void tracer_watch_lingering(struct tracer *t, bool watch); /* tell deaths on lingering ports: PL_HINT */
 
 #endif
