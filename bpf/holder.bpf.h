@@ -10,9 +10,10 @@
 #include "portlog.bpf.h"
 
 #define BUCKET_STEPS 12 /* buckets in one hash chain */
-#define OWNER_STEPS 64  /* sockets on one port: every step costs time at each load */
-#define SLOT_STEPS 32   /* sockets in one UDP hash slot */
-#define CHILDREN_MAX 4  /* connected or closing sockets kept, so that they cannot push out a listener */
+#define SLOT_STEPS 32   /* sockets in one UDP hash slot: every step of a loop costs time at each load */
+
+/* Note who is on a port, for holders_fill(): bpf/walk.bpf.c. */
+int holders_walk(u64 sk, u32 port, u32 l3mdev, u32 proto);
 
 /* @ret_cut: the chain is longer than was looked at. */
 static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, struct net *net, u16 port,
@@ -22,7 +23,7 @@ static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, str
 	struct inet_bind_hashbucket *heads = BPF_CORE_READ(info, bhash);
 	u32 mask = BPF_CORE_READ(info, bhash_size) - 1;
 	u32 mix = BPF_CORE_READ(net, hash_mix);
-	struct hlist_node *node = NULL;
+	u64 node = 0;
 	void *head;
 
 	head = (void *)heads + (u64)((port + mix) & mask) * bpf_core_type_size(struct inet_bind_hashbucket) +
@@ -30,109 +31,22 @@ static __always_inline struct inet_bind_bucket *bucket_find(struct sock *sk, str
 	bpf_probe_read_kernel(&node, sizeof(node), head);
 	*ret_cut = false;
 	for (int i = 0; i < BUCKET_STEPS && node; i++) {
-		struct inet_bind_bucket *tb =
-			(void *)node - bpf_core_field_offset(struct inet_bind_bucket, node);
+		u64 next = bucket_step(node, (u64)net, port, l3mdev);
 
-		if (BPF_CORE_READ(tb, port) == port && BPF_CORE_READ(tb, ib_net.net) == net &&
-		    BPF_CORE_READ(tb, l3mdev) == (int)l3mdev)
-			return tb;
-		node = BPF_CORE_READ(node, next);
+		if (next & STEP_FOUND)
+			return (void *)node - bpf_core_field_offset(struct inet_bind_bucket, node);
+		node = next;
 	}
-	*ret_cut = node;
+	*ret_cut = node != 0;
 	return NULL;
 }
 
-/* Steps over the sockets of a bucket, flat: the owners of one inet_bind2_bucket after the other. */
-struct owner_walk {
-	struct hlist_node *owner;
-	struct hlist_node *bucket2;
-};
-
-static __always_inline void owner_walk_begin(struct owner_walk *w, struct inet_bind_bucket *tb)
-{
-	struct inet_bind_bucket___owners *old = (void *)tb;
-
-	w->owner = NULL;
-	w->bucket2 = NULL;
-	if (bucket_has_bhash2(tb))
-		w->bucket2 = BPF_CORE_READ(tb, bhash2.first);
-	else
-		w->owner = BPF_CORE_READ(old, owners.first);
-}
-
-/* The next socket; NULL when this step only crossed to the next bucket or the walk is over (owner_walk_done). */
-static __always_inline struct sock *owner_walk_next(struct owner_walk *w)
-{
-	struct hlist_node *owner = w->owner, *bucket2 = w->bucket2;
-	struct inet_bind2_bucket *tb2;
-
-	if (!owner) {
-		tb2 = (void *)bucket2 - bpf_core_field_offset(struct inet_bind2_bucket, bhash_node);
-		w->owner = BPF_CORE_READ(tb2, owners.first);
-		w->bucket2 = BPF_CORE_READ(bucket2, next);
-		return NULL;
-	}
-	w->owner = BPF_CORE_READ(owner, next);
-	return (void *)owner - bpf_core_field_offset(struct sock_common, skc_bind_node);
-}
-
-static __always_inline bool owner_walk_done(const struct owner_walk *w)
-{
-	return !w->owner && !w->bucket2;
-}
-
-/* Keep @other among the candidates of @f unless it is @sk itself or there already. */
-static __always_inline void candidate_add(struct pl_failure *f, struct sock *sk, struct sock *other)
-{
-	u8 state;
-
-	if (other == sk || (u64)other == f->holder[0].sk)
-		return;
-	state = BPF_CORE_READ(other, __sk_common.skc_state);
-	if (state != TCP_LISTEN && state != TCP_CLOSE) {
-		if (f->children >= CHILDREN_MAX) {
-			f->more = 1;
-			return;
-		}
-		f->children++;
-	}
-	if (f->count >= PL_HOLDERS_MAX) {
-		f->more = 1;
-		return;
-	}
-	f->holder[f->count & (PL_HOLDERS_MAX - 1)].sk = (u64)other;
-	f->count++;
-}
-
-static __always_inline void candidates_tcp(struct pl_failure *f, struct sock *sk, struct net *net, u16 port,
-					   u32 l3mdev)
-{
-	bool cut;
-	struct inet_bind_bucket *tb = bucket_find(sk, net, port, l3mdev, &cut);
-	struct owner_walk w;
-
-	f->more |= cut;
-	if (!tb)
-		return;
-	owner_walk_begin(&w, tb);
-	for (int i = 0; i < OWNER_STEPS; i++) {
-		struct sock *other;
-
-		if (owner_walk_done(&w))
-			return;
-		other = owner_walk_next(&w);
-		if (other)
-			candidate_add(f, sk, other);
-	}
-	f->more = 1;
-}
-
-static __always_inline struct hlist_node *udp_slot(struct sock *sk, struct net *net, u16 port)
+static __always_inline u64 udp_slot(struct sock *sk, struct net *net, u16 port)
 {
 	struct udp_table *table = udp_tables(sk, net);
 	u32 mask = BPF_CORE_READ(table, mask);
 	u32 mix = BPF_CORE_READ(net, hash_mix);
-	struct hlist_node *node = NULL;
+	u64 node = 0;
 
 	bpf_probe_read_kernel(&node, sizeof(node),
 			      (void *)BPF_CORE_READ(table, hash) +
@@ -141,47 +55,17 @@ static __always_inline struct hlist_node *udp_slot(struct sock *sk, struct net *
 	return node;
 }
 
-static __always_inline struct sock *udp_next(struct hlist_node **node, struct net *net, u16 port)
-{
-	struct hlist_node *at = *node;
-	struct sock *other = (void *)at - bpf_core_field_offset(struct sock_common, skc_node);
-
-	*node = BPF_CORE_READ(at, next);
-	if (BPF_CORE_READ(other, __sk_common.skc_num) != port ||
-	    BPF_CORE_READ(other, __sk_common.skc_net.net) != net)
-		return NULL;
-	return other;
-}
-
-static __always_inline void candidates_udp(struct pl_failure *f, struct sock *sk, struct net *net, u16 port)
-{
-	struct hlist_node *node = udp_slot(sk, net, port);
-
-	for (int i = 0; i < SLOT_STEPS; i++) {
-		struct sock *other;
-
-		if (!node)
-			return;
-		other = udp_next(&node, net, port);
-		if (other)
-			candidate_add(f, sk, other);
-	}
-	f->more = 1;
-}
-
 /* Is another UDP socket left on @sk's port? PL_FREE, 0, or PL_FREE_UNKNOWN when the slot is too long to tell. */
 static __always_inline u32 udp_free(struct sock *sk, u16 port)
 {
 	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	struct hlist_node *node = udp_slot(sk, net, port);
+	u64 node = udp_slot(sk, net, port), own = (u64)scalar_socket(sk);
 
 	for (int i = 0; i < SLOT_STEPS; i++) {
-		struct sock *other;
-
 		if (!node)
 			return PL_FREE;
-		other = udp_next(&node, net, port);
-		if (other && other != sk)
+		node = udp_step(node, (u64)net, port, own);
+		if (node & STEP_FOUND)
 			return 0;
 	}
 	return PL_FREE_UNKNOWN;
@@ -264,30 +148,21 @@ subprog void holder_fill(struct pl_holder *h, const struct pl_event *e, u16 port
 		holder_last_owner(h, last);
 }
 
-/* The kernel's own verdict comes first: fexit hooks leave the pair they compared last. */
-static __always_inline void candidate_tripped(struct pl_failure *f, struct sock *sk)
+/* A walk's candidates into the record, each with all that is known of it. */
+static __always_inline void holders_fill(struct pl_failure *f, u16 port)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	struct conflict *c = bpf_map_lookup_elem(&conflicts, &id);
+	struct walk *w = bpf_map_lookup_elem(&walks, &id);
 
-	if (c && c->sk == (u64)sk) {
-		f->holder[0].sk = c->other;
-		f->holder[0].flags = PL_TRIPPED;
-		f->count = 1;
-	}
-	bpf_map_delete_elem(&conflicts, &id);
-}
-
-static __always_inline void holders_fill(struct pl_failure *f, struct sock *sk, const struct pl_tracked *t,
-					 u16 port)
-{
-	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-
-	candidate_tripped(f, sk);
-	if (t->proto == IPPROTO_TCP)
-		candidates_tcp(f, sk, net, port, t->l3mdev);
-	else
-		candidates_udp(f, sk, net, port);
+	if (!w)
+		return;
+	f->count = w->count;
+	f->more = w->more;
+	f->children = w->children;
+	f->holder[0].flags = w->tripped ? PL_TRIPPED : 0;
+	for (int i = 0; i < PL_HOLDERS_MAX; i++)
+		f->holder[i].sk = w->found[i];
+	walk_end(id);
 	for (int i = 0; i < PL_HOLDERS_MAX; i++) {
 		if (i >= f->count)
 			break;

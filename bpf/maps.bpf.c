@@ -9,6 +9,7 @@ struct tracked tracked SEC(".maps");
 struct calls calls SEC(".maps");
 struct early early SEC(".maps");
 struct conflicts conflicts SEC(".maps");
+struct walks walks SEC(".maps");
 struct known known SEC(".maps");
 struct lingering lingering SEC(".maps");
 
@@ -21,6 +22,7 @@ const volatile bool opt_ephemeral = false;
 const volatile unsigned int opt_pid = 0;
 const volatile unsigned int opt_pidns = 0;
 const volatile unsigned int own_pid = 0;
+const volatile unsigned long long zeros[16] = {};
 const volatile int opt_nr_bind = 0;
 
 unsigned int reader_awake = 0;

@@ -64,6 +64,23 @@ struct conflict {
 	u64 other;
 };
 
+/* A walk under way over the sockets on a port or up a path, and what it found: bpf/walk.bpf.c. Key: pid_tgid. */
+struct walk {
+	u64 node;    /* of the next socket; 0: the next bucket's first */
+	union {
+		u64 bucket2; /* node of the next inet_bind2_bucket; 0: none */
+		u64 mount;   /* of the dentry that node is, on the way to the root */
+	};
+	u64 net;     /* UDP: the namespace, for a slot is shared; 0: TCP */
+	u64 sk;      /* whose call failed */
+	u64 found[PL_HOLDERS_MAX];
+	u16 port;
+	u16 count; /* of found */
+	u16 children;
+	u8 more;    /* there are, or may be, others */
+	u8 tripped; /* found[0] is the one that the kernel's own check stopped at */
+};
+
 struct process_id {
 	u64 start_ns;
 	u32 pid;
@@ -110,6 +127,13 @@ struct conflicts {
 	__type(value, struct conflict);
 };
 
+struct walks {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, u64);
+	__type(value, struct walk);
+};
+
 struct known {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -129,6 +153,7 @@ extern struct tracked tracked SEC(".maps");
 extern struct calls calls SEC(".maps");
 extern struct early early SEC(".maps");
 extern struct conflicts conflicts SEC(".maps");
+extern struct walks walks SEC(".maps");
 extern struct known known SEC(".maps");
 extern struct lingering lingering SEC(".maps");
 
@@ -142,6 +167,7 @@ extern const volatile bool opt_ephemeral;       /* port-0 binds are told */
 extern const volatile unsigned int opt_pid;     /* only calls of this process are told; 0: all */
 extern const volatile unsigned int opt_pidns; /* inode of portlog's own pid namespace; 0: the first one */
 extern const volatile unsigned int own_pid;
+extern const volatile unsigned long long zeros[16]; /* a value to begin with: on the stack it would take too much */
 extern const volatile int opt_nr_bind; /* number of the system call: __NR_bind */
 
 /* Shared with the reader while it runs. */
@@ -154,6 +180,33 @@ extern unsigned long long hidden_binds;             /* ephemeral binds counted a
 extern unsigned int watch_lingering;                /* user space waits for a port to become free */
 extern unsigned int tell_owners;                    /* the iterator tells owners of sockets known already */
 extern unsigned long long wanted_sk; /* the iterator answers who has this socket, and tells nothing; 0: all */
+
+/*
+ * One step along a list of the kernel's (bpf/walk.bpf.c): the next node, with STEP_FOUND when the one at @node is what is
+ * looked for. Global functions, because those are verified once, whatever is known of their arguments; the body of a loop
+ * is verified again for each turn.
+ */
+#define STEP_FOUND 1 /* nodes are aligned */
+u64 device_step(u64 node, u32 ifindex);
+u64 bucket_step(u64 node, u64 net, u32 port, u32 l3mdev);
+u64 udp_step(u64 node, u64 net, u32 port, u64 own); /* a socket on the port that is not @own */
+
+/* One step up the path that a walk is begun for: the address of a component's name, or one of these. */
+#define PATH_ROOT 0
+#define PATH_CROSSED 1
+u64 path_step(u64 id);
+
+/* @id is that of the task, bpf_get_current_pid_tgid(). NULL: too many walks at once. */
+static __always_inline struct walk *walk_new(u64 id)
+{
+	bpf_map_update_elem(&walks, &id, (void *)zeros, BPF_ANY);
+	return bpf_map_lookup_elem(&walks, &id);
+}
+
+static __always_inline void walk_end(u64 id)
+{
+	bpf_map_delete_elem(&walks, &id);
+}
 
 /* Who makes a call, by thread group: never an io_uring worker's own name. */
 struct caller {
@@ -198,24 +251,25 @@ static __always_inline struct kernfs_node *task_cgroup(struct task_struct *task)
 	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
 }
 
-static __always_inline void caller_fill(struct caller *c, struct task_struct *task)
-{
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	const struct cred *cred = BPF_CORE_READ(task, cred);
-	struct kernfs_node *kn = task_cgroup(task);
-	u32 ids[2] = {};
-
-	c->start_ns = BPF_CORE_READ(leader, start_boottime);
-	c->exec_id = BPF_CORE_READ(leader, self_exec_id);
-	c->cgroup_id = BPF_CORE_READ(kn, id);
-	c->pid = task_pid(leader);
-	c->ppid = task_pid(BPF_CORE_READ(leader, real_parent));
-	bpf_probe_read_kernel(ids, sizeof(ids), (void *)cred + bpf_core_field_offset(struct cred, euid));
-	c->uid = ids[0];
-	c->gid = ids[1]; /* egid stands behind euid, always did */
-	bpf_probe_read_kernel(&c->comm, sizeof(c->comm),
-			      (void *)leader + bpf_core_field_offset(struct task_struct, comm));
-}
+/* @c: a struct caller or a struct pl_tracked, which name these members alike; a copy of them would cost stack. */
+#define caller_fill(c, task)                                                                                     \
+	do {                                                                                                     \
+		struct task_struct *leader_ = BPF_CORE_READ(task, group_leader);                                 \
+		const struct cred *cred_ = BPF_CORE_READ(task, cred);                                            \
+		struct kernfs_node *kn_ = task_cgroup(task);                                                     \
+		u32 ids_[2] = {};                                                                                \
+                                                                                                                 \
+		(c)->start_ns = BPF_CORE_READ(leader_, start_boottime);                                          \
+		(c)->exec_id = BPF_CORE_READ(leader_, self_exec_id);                                             \
+		(c)->cgroup_id = BPF_CORE_READ(kn_, id);                                                         \
+		(c)->pid = task_pid(leader_);                                                                    \
+		(c)->ppid = task_pid(BPF_CORE_READ(leader_, real_parent));                                       \
+		bpf_probe_read_kernel(ids_, sizeof(ids_), (void *)cred_ + bpf_core_field_offset(struct cred, euid)); \
+		(c)->uid = ids_[0];                                                                              \
+		(c)->gid = ids_[1]; /* egid stands behind euid, always did */                                    \
+		bpf_probe_read_kernel(&(c)->comm, sizeof((c)->comm),                                             \
+				      (void *)leader_ + bpf_core_field_offset(struct task_struct, comm));        \
+	} while (0)
 
 /* Which wake-up a record just reserved needs: the order reserve, barrier, flag loses none (the reverse does). */
 static __always_inline u64 wake_flags(void)
@@ -348,19 +402,20 @@ static __always_inline u64 socket_inode(struct sock *sk, u32 *uid)
 static __always_inline void iface_name(char *name, struct net *net, u32 ifindex)
 {
 	struct hlist_head *heads = BPF_CORE_READ(net, dev_index_head);
-	struct hlist_node *node = NULL;
-	struct net_device *dev;
+	u64 node = 0;
 
 	bpf_probe_read_kernel(&node, sizeof(node), heads + (ifindex & 255));
 	for (int i = 0; i < 8 && node; i++) {
-		dev = (void *)node - bpf_core_field_offset(struct net_device, index_hlist);
-		if (BPF_CORE_READ(dev, ifindex) == (int)ifindex) {
-			bpf_probe_read_kernel(name, PL_IFACE_LEN,
-					      (void *)dev + bpf_core_field_offset(struct net_device, name));
-			return;
-		}
-		node = BPF_CORE_READ(node, next);
+		u64 next = device_step(node, ifindex);
+
+		if (next & STEP_FOUND)
+			break;
+		node = next;
 	}
+	if (node)
+		bpf_probe_read_kernel(name, PL_IFACE_LEN,
+				      (void *)node - bpf_core_field_offset(struct net_device, index_hlist) +
+					      bpf_core_field_offset(struct net_device, name));
 }
 
 static __always_inline u32 socket_netns(struct sock *sk)
@@ -381,18 +436,8 @@ static __always_inline u32 socket_l3mdev(struct sock *sk)
 subprog void facts_fill(struct pl_tracked *t, struct sock *sk, struct task_struct *task)
 {
 	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	struct caller c = {};
 
-	caller_fill(&c, task);
-	t->start_ns = c.start_ns;
-	t->exec_id = c.exec_id;
-	t->cgroup_id = c.cgroup_id;
-	t->pid = c.pid;
-	t->ppid = c.ppid;
-	t->uid = c.uid;
-	t->gid = c.gid;
-	__builtin_memcpy(t->comm, c.comm, sizeof(t->comm));
-
+	caller_fill(t, task);
 	t->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	t->inode = socket_inode(sk, &t->sock_uid);
 	t->flags = socket_flags(sk);

@@ -26,30 +26,22 @@ static __always_inline bool component_add(char *out, volatile u16 *len, const vo
 /* Path components of @file, leaf first, up to the root of the mount tree. */
 static __always_inline void path_walk(char *out, volatile u16 *len, struct file *file, u8 *ret_cut)
 {
-	struct vfsmount *vfs = BPF_CORE_READ(file, f_path.mnt);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct mount *mount = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
+	u64 id = bpf_get_current_pid_tgid();
+	struct walk *w = walk_new(id);
+	u64 name = 0;
 
 	*ret_cut = 1;
+	if (!w)
+		return;
+	w->node = (u64)BPF_CORE_READ(file, f_path.dentry);
+	w->mount = (u64)BPF_CORE_READ(file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
 	for (int i = 0; i < PATH_STEPS; i++) {
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-
-		if (dentry == BPF_CORE_READ(vfs, mnt_root) || dentry == parent) {
-			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-
-			if (above == mount) {
-				*ret_cut = 0;
-				break;
-			}
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = above;
-			vfs = (void *)mount + bpf_core_field_offset(struct mount, mnt);
-			continue;
-		}
-		if (!component_add(out, len, BPF_CORE_READ(dentry, d_name.name)))
+		name = path_step(id);
+		if (name == PATH_ROOT || (name != PATH_CROSSED && !component_add(out, len, (void *)name)))
 			break;
-		dentry = parent;
 	}
+	*ret_cut = name != PATH_ROOT;
+	walk_end(id);
 }
 
 /* Components of a cgroup's path, leaf first, without the root. */

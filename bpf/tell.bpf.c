@@ -116,7 +116,7 @@ static __always_inline struct pl_failure *conflict_reserve(void)
 	for (int i = 0; i < PL_HOLDERS_MAX; i++)
 		__builtin_memset(&f->holder[i], 0, sizeof(f->holder[i]));
 	f->count = 0;
-	f->more = 0;
+	f->more = 1;
 	f->children = 0;
 	barrier_of_compiler(); /* else it joins the stores into one memset, which BPF has no call for */
 	return f;
@@ -137,15 +137,17 @@ int told_failure(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
 		return 0;
 	process_tell(t.start_ns, t.pid, t.exec_id, t.cgroup_id);
 	if (how_error(how) == EADDRINUSE && port) {
+		holders_walk(sk, port, t.l3mdev, t.proto);
 		f = conflict_reserve();
 		if (!f) {
 			count_lost(how_kind(how), EADDRINUSE);
+			walk_end(bpf_get_current_pid_tgid());
 			return 0;
 		}
 		failure_fill(&f->event, how_kind(how), sk, &t);
 		event_outcome(&f->event, how, asked, addr_low, addr_high);
 		f->event.size = sizeof(*f);
-		holders_fill(f, (struct sock *)sk, &t, port);
+		holders_fill(f, port);
 		bpf_ringbuf_submit(f, wake_flags());
 		return 0;
 	}
