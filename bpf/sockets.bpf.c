@@ -51,7 +51,8 @@ static __always_inline void row_first(struct seq_file *seq, u64 key, struct pl_t
 	t->since_ns = bpf_ktime_get_boot_ns();
 	t->told = row_hidden(t) ? PL_TOLD_HIDDEN : PL_TOLD_SNAPSHOT;
 	if (bpf_map_update_elem(&tracked, &key, t, BPF_NOEXIST)) {
-		if (!bpf_map_lookup_elem(&tracked, &key))
+		/* Counted by the first pass over the files alone: others would count the same sockets again. */
+		if (*(volatile unsigned int *)&tell_owners && !bpf_map_lookup_elem(&tracked, &key))
 			__sync_fetch_and_add(&tracked_full, 1);
 		return;
 	}

@@ -103,6 +103,21 @@ static __always_inline void asked_read(struct asked *a, const void *from, u32 le
 		__builtin_memcpy(a->addr, &sa.v4, 4);
 }
 
+/* Nothing more will be told of a socket that finds no room: wake the reader, which says so. */
+subprog void no_room(void)
+{
+	struct pl_event *e;
+
+	__sync_fetch_and_add(&tracked_full, 1);
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e)
+		return;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->kind = PL_HINT;
+	e->size = sizeof(*e);
+	bpf_ringbuf_submit(e, wake_flags());
+}
+
 /*
  * Put @sk into the map of tracked sockets. A snapshot may have told it in the middle of its own bind: then the bind's
  * record is marked, not told twice.
@@ -118,7 +133,7 @@ static __always_inline void track(u64 sk, struct pl_tracked *t, u8 told)
 	if (before && before->told == PL_TOLD_SNAPSHOT)
 		t->flags |= PL_TOLD;
 	if (bpf_map_update_elem(&tracked, &sk, t, BPF_ANY))
-		__sync_fetch_and_add(&tracked_full, 1);
+		no_room();
 }
 
 static __always_inline bool success_hidden(const struct pl_tracked *t)

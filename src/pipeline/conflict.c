@@ -2,6 +2,7 @@
 /* Who is in the way of a call that failed: what the hook found, ranked, and what only user space can add. */
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "core/field.h"
 #include "pipeline/state.h"
@@ -193,6 +194,7 @@ static void holder_handed(struct holder *h, const struct entry *e)
  */
 static void holder_inherited(struct pipeline *p, struct holder *h, const struct record *rec)
 {
+	const struct timespec moment = { .tv_nsec = NS_PER_MS };
 	struct entry *e = ledger_find(p->ledger, h->sk);
 	bool there = holder_is_there(p, h), alive = process_alive(h->pid, h->start_ns);
 	struct owner owners[LEDGER_OWNERS_MAX];
@@ -202,8 +204,12 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	if (alive && (!there || owner_has(p, h->sk, h->inode, h->pid)))
 		return;
 	scanned = there && owners_scan(p, h->sk, h->inode, owners, LEDGER_OWNERS_MAX, &n);
-	if (scanned && !n)
+	if (scanned && !n) {
+		/* A close takes the descriptor away first: in the middle of one is not in flight. */
+		if (alive)
+			(void)nanosleep(&moment, NULL);
 		scanned = there = holder_is_there(p, h);
+	}
 	if (alive && !there)
 		return;
 	if (scanned) {

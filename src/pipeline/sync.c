@@ -148,6 +148,7 @@ int pipeline_snapshot(struct pipeline *p)
 	rec.count = snapshot_found(p);
 	rec.took_us = (rec.time_ns - begin) / 1000;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
+	losses_check(p);
 	return p->error;
 }
 
