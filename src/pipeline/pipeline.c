@@ -275,6 +275,7 @@ static uint64_t next_deadline(const struct pipeline *p)
 	earlier(&when, lingers_next_ns(p->lingers));
 	earlier(&when, handoffs_next_ns(p->handoffs));
 	earlier(&when, diags_next_ns(p->diags));
+	earlier(&when, p->unchecked ? p->missed_due_ns : 0);
 	return when;
 }
 
@@ -310,7 +311,8 @@ static int pipeline_tick(struct pipeline *p)
 	}
 	if (p->busy && now_ns >= p->offset_due_ns)
 		offset_refresh(p, now_ns);
-	if (p->busy && now_ns >= p->missed_due_ns) {
+	if (p->unchecked && now_ns >= p->missed_due_ns) {
+		p->unchecked = false;
 		p->missed_due_ns = now_ns + MISSED_EVERY_NS;
 		missed_check(p);
 	}
@@ -364,6 +366,7 @@ static int pipeline_loop(struct pipeline *p)
 		r = pipeline_drain(p, &any);
 		if (any)
 			p->last_record_ns = clock_boot_ns();
+		p->unchecked = p->unchecked || any;
 		if (!r)
 			r = pipeline_tick(p);
 		if (!r && p->config->sink->flush)

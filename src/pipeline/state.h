@@ -16,7 +16,7 @@
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull
 #define HOLDERS_MAX 32
-#define CORRECTED_MAX 256
+#define CORRECTED_MAX 4096 /* a resync after a storm corrects thousands while others are let go */
 
 /* A cost that may be paid only now and then: the next time is so far off that it takes a small part of all time. */
 struct budget {
@@ -69,6 +69,7 @@ struct pipeline {
 	uint64_t look_due_ns;                  /* for signals and exits, while records never end */
 	uint64_t offset_due_ns;                /* when to look at the wall clock again */
 	uint64_t missed_due_ns;                /* when to ask for skipped programs again */
+	bool unchecked;                        /* records came since skipped programs were asked for */
 	uint64_t resync_next_ns;               /* not before */
 	uint64_t resync_added, resync_removed; /* since the last resync that was told */
 	uint32_t netns[TRACER_NETNS_MAX];      /* only these; n_netns 0: all */
