@@ -205,9 +205,8 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 		return;
 	scanned = there && owners_scan(p, h->sk, h->inode, owners, LEDGER_OWNERS_MAX, &n);
 	if (scanned && !n) {
-		/* A close takes the descriptor away first: in the middle of one is not in flight. */
-		if (alive)
-			(void)nanosleep(&moment, NULL);
+		/* A close, or an exit, takes the descriptor away first: in the middle of one is not in flight. */
+		(void)nanosleep(&moment, NULL);
 		scanned = there = holder_is_there(p, h);
 	}
 	if (alive && !there)
