@@ -75,6 +75,11 @@ static const char *where_word(context *c)
 	return c->rec->lost_where < ARRAY_SIZE(names) ? names[c->rec->lost_where] : NULL;
 }
 
+static const char *lost_action_word(context *c)
+{
+	return c->rec->lost_action ? action_name(c->rec->lost_action) : NULL;
+}
+
 static const char *schema_word(context *c)
 {
 	(void)c;
@@ -708,6 +713,8 @@ const struct field fields[] = {
 	  .help = "synced: how long that took, in microseconds" },
 	{ PATH("", "where"), .in = &lost, .type = FIELD_WORD, .word = where_word,
 	  .help = "lost: ring, queue, map or hook" },
+	{ PATH("", "lost_action"), .in = &lost, .type = FIELD_WORD, .word = lost_action_word,
+	  .help = "lost: what they were, where it is known: bind, listen, release, ..." },
 	{ PATH("", "added"), .in = &resync, .type = FIELD_U64, .at = RECORD(added), .zero = true,
 	  .help = "resync: sockets that were missed" },
 	{ PATH("", "removed"), .in = &resync, .type = FIELD_U64, .at = RECORD(removed), .zero = true,

@@ -76,7 +76,8 @@ void scene_actions(struct stage *s)
 	show(s, view_of(.action = ACTION_AUTOBIND, .at_ms = 950, .proto = PROTO_UDP, .port = 40123,
 			.ephemeral = true, .pid = 77, .comm = "dig"));
 	show_the_end_of_a_server(s);
-	show(s, view_of(.action = ACTION_LOST, .at_ms = 61300, .count = 12, .where_lost = LOST_RING));
+	show(s, view_of(.action = ACTION_LOST, .at_ms = 61300, .count = 12, .where_lost = LOST_RING,
+			.action_lost = ACTION_RELEASE));
 	show(s, release_of(.at_ms = 61310, .port = 80, .pid = 53, .comm = "nginx", .socket_id = 3,
 			   .since_ms = 556, .held_ms = 60754, .correction = true));
 	show(s, view_of(.action = ACTION_RESYNC, .at_ms = 61320, .added = 0, .removed = 1, .kept = 142));

@@ -217,6 +217,7 @@ static void put_end(struct record *r, const struct view_spec *spec)
 static void put_bookkeeping(struct record *r, const struct view_spec *spec)
 {
 	r->lost_where = spec->where_lost;
+	r->lost_action = (uint8_t)spec->action_lost;
 	r->count = spec->count;
 	r->took_us = spec->took_us;
 	r->added = spec->added;

@@ -108,6 +108,7 @@ struct view_spec {
 
 	/* bookkeeping */
 	enum lost_where where_lost;
+	enum action action_lost;
 	uint64_t count, took_us, added, removed, kept, told, lost, hidden;
 	int64_t clock_old_ns, clock_new_ns;
 
