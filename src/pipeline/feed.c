@@ -6,7 +6,8 @@
 
 #include "pipeline/state.h"
 
-#define DRAIN_MAX 4096 /* records between two looks at everything else */
+#define DRAIN_MAX 4096    /* records between two looks at everything else */
+#define LOOKS_PER_RING 16 /* and so much of the ring: what is lost is to be told where it happened */
 
 static void feed_process(struct pipeline *p, const struct pl_process *told)
 {
@@ -226,24 +227,26 @@ int pipeline_feed(void *arg, const void *data, size_t len)
 	struct pipeline *p = arg;
 	struct decoded d;
 
-	if (decode(data, len, &d) == DECODE_BAD) {
+	if (decode(data, len, &d) == DECODE_BAD)
 		p->bad_records++;
-		return 0;
-	}
-	if (d.process)
+	else if (d.process)
 		feed_process(p, d.process);
 	else
 		feed_event(p, &d);
-	return p->error || p->stop;
+	p->fed_to += ring_record_size(len);
+	return p->error || p->stop || p->fed_to >= p->feed_end;
 }
 
 int pipeline_drain(struct pipeline *p, bool *ret_any)
 {
 	size_t n;
 
+	p->fed_to = ring_position(p->ring);
+	p->feed_end = p->fed_to + p->config->ring_bytes / LOOKS_PER_RING;
+	if (p->lost_place && p->lost_place < p->feed_end)
+		p->feed_end = p->lost_place;
 	(void)ring_drain(p->ring, DRAIN_MAX, pipeline_feed, p, &n);
 	*ret_any = n > 0;
-	if (n)
-		losses_check(p);
+	losses_look(p);
 	return p->error;
 }

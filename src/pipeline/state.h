@@ -55,6 +55,10 @@ struct pipeline {
 	uint64_t bad_records; /* of the wrong size or kind */
 	uint64_t lost_seen[PL_KIND_MAX];
 	uint64_t map_full_seen;
+	uint64_t looked_at;  /* position in the ring at the last look for losses */
+	uint64_t lost_place; /* position at which what is known to be lost is told; 0: nothing is */
+	uint64_t fed_to;     /* position of the record under way */
+	uint64_t feed_end;   /* where the drain under way stops */
 	uint64_t missed_seen;
 	uint64_t resync_due_ns; /* 0: none is due */
 	uint32_t mark;          /* of the resync under way */
@@ -121,7 +125,8 @@ void output_close(struct pipeline *p);
 /* ---- sync.c: what was there before, and what a loss took ---- */
 int pipeline_snapshot(struct pipeline *p);
 int pipeline_resync(struct pipeline *p);
-void losses_check(struct pipeline *p);
+void losses_check(struct pipeline *p); /* tell all that is known to be lost */
+void losses_look(struct pipeline *p);  /* tell it where its place is reached */
 void missed_check(struct pipeline *p);
 
 /* ---- fallback.c: the same out of /proc and sock_diag ---- */

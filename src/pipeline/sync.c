@@ -172,6 +172,14 @@ static const enum action lost_actions[PL_KIND_MAX] = {
 	[PL_AUTOBIND] = ACTION_AUTOBIND, [PL_SNAPSHOT] = ACTION_SNAPSHOT,
 };
 
+static bool ring_has_lost(const struct pipeline *p)
+{
+	for (unsigned kind = 0; kind < PL_KIND_MAX; kind++)
+		if (tracer_lost(p->tracer, kind, false) != p->lost_seen[kind])
+			return true;
+	return false;
+}
+
 static bool ring_losses(struct pipeline *p)
 {
 	bool any = false;
@@ -206,8 +214,25 @@ void losses_check(struct pipeline *p)
 {
 	bool ring = ring_losses(p), other = other_losses(p);
 
+	p->lost_place = 0;
 	if ((ring || other) && !p->resync_due_ns)
 		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
+}
+
+/*
+ * What finds no room is lost when the ring is full, so its place is one ring's size after where the reader stood then, or
+ * at most one record before that. It stood no earlier than when it looked last. There the loss is told, before whatever
+ * came after it; the ring need not be as full as that any more.
+ */
+void losses_look(struct pipeline *p)
+{
+	uint64_t at = ring_position(p->ring);
+
+	if (!p->lost_place && ring_has_lost(p))
+		p->lost_place = p->looked_at + p->config->ring_bytes - ring_record_size(sizeof(struct pl_process));
+	p->looked_at = at;
+	if (!p->lost_place || at >= p->lost_place || ring_is_empty(p->ring))
+		losses_check(p);
 }
 
 /* Runs of programs that the kernel skipped because one was running already on that processor. Asked for rarely. */

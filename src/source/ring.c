@@ -79,7 +79,7 @@ int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *da
 			result = each(arg, head + BPF_RINGBUF_HDR_SZ, len);
 			n++;
 		}
-		at += (len + BPF_RINGBUF_HDR_SZ + 7) & ~7u;
+		at += ring_record_size(len);
 		if (n % RELEASE_EVERY == 0)
 			__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
 		if (at >= end)
@@ -88,6 +88,11 @@ int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *da
 	__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
 	*ret_n = n;
 	return result;
+}
+
+size_t ring_record_size(size_t len)
+{
+	return (len + BPF_RINGBUF_HDR_SZ + 7) & ~(size_t)7;
 }
 
 bool ring_is_empty(const struct ring *r)

@@ -23,6 +23,7 @@ struct ring *ring_close(struct ring *r);                   /* NULL is fine; alwa
 int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *data, size_t len), void *arg,
 	       size_t *ret_n);
 
+size_t ring_record_size(size_t len);          /* what a record of @len bytes takes, with its header */
 bool ring_is_empty(const struct ring *r);     /* no record, not even one under way */
 uint64_t ring_position(const struct ring *r); /* of the consumer, bytes since the ring was made */
 uint64_t ring_produced(const struct ring *r); /* of the producer */
