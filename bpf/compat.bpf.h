@@ -28,7 +28,8 @@ static __always_inline u32 inet_options(struct sock *sk)
 		return BPF_CORE_READ(inet, inet_flags);
 	return (u32)BPF_CORE_READ_BITFIELD_PROBED(bits, freebind) << INET_FLAGS_FREEBIND |
 	       (u32)BPF_CORE_READ_BITFIELD_PROBED(bits, transparent) << INET_FLAGS_TRANSPARENT |
-	       (u32)BPF_CORE_READ_BITFIELD_PROBED(bits, bind_address_no_port) << INET_FLAGS_BIND_ADDRESS_NO_PORT;
+	       (u32)BPF_CORE_READ_BITFIELD_PROBED(bits, bind_address_no_port)
+		       << INET_FLAGS_BIND_ADDRESS_NO_PORT;
 }
 
 /* kernfs_node.parent became __parent in 6.15 (633488947ef6). */

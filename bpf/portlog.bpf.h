@@ -66,13 +66,13 @@ struct conflict {
 
 /* A walk under way over the sockets on a port or up a path, and what it found: bpf/walk.bpf.c. Key: pid_tgid. */
 struct walk {
-	u64 node;    /* of the next socket; 0: the next bucket's first */
+	u64 node; /* of the next socket; 0: the next bucket's first */
 	union {
 		u64 bucket2; /* node of the next inet_bind2_bucket; 0: none */
 		u64 mount;   /* of the dentry that node is, on the way to the root */
 	};
-	u64 net;     /* UDP: the namespace, for a slot is shared; 0: TCP */
-	u64 sk;      /* whose call failed */
+	u64 net; /* UDP: the namespace, for a slot is shared; 0: TCP */
+	u64 sk;  /* whose call failed */
 	u64 found[PL_HOLDERS_MAX];
 	u16 port;
 	u16 count; /* of found */
@@ -162,12 +162,13 @@ extern const volatile unsigned int opt_netns[PL_NETNS_MAX]; /* only these; opt_n
 extern const volatile unsigned int opt_netns_count;
 extern const volatile bool opt_ports; /* only ports with a bit in opt_port_bits */
 extern const volatile unsigned char opt_port_bits[65536 / 8];
-extern const volatile bool opt_failed_only;     /* successes are tracked and not told */
-extern const volatile bool opt_ephemeral;       /* port-0 binds are told */
-extern const volatile unsigned int opt_pid;     /* only calls of this process are told; 0: all */
+extern const volatile bool opt_failed_only;   /* successes are tracked and not told */
+extern const volatile bool opt_ephemeral;     /* port-0 binds are told */
+extern const volatile unsigned int opt_pid;   /* only calls of this process are told; 0: all */
 extern const volatile unsigned int opt_pidns; /* inode of portlog's own pid namespace; 0: the first one */
 extern const volatile unsigned int own_pid;
-extern const volatile unsigned long long zeros[16]; /* a value to begin with: on the stack it would take too much */
+extern const volatile unsigned long long
+	zeros[16];                     /* a value to begin with: on the stack it would take too much */
 extern const volatile int opt_nr_bind; /* number of the system call: __NR_bind */
 
 /* Shared with the reader while it runs. */
@@ -252,23 +253,24 @@ static __always_inline struct kernfs_node *task_cgroup(struct task_struct *task)
 }
 
 /* @c: a struct caller or a struct pl_tracked, which name these members alike; a copy of them would cost stack. */
-#define caller_fill(c, task)                                                                                     \
-	do {                                                                                                     \
-		struct task_struct *leader_ = BPF_CORE_READ(task, group_leader);                                 \
-		const struct cred *cred_ = BPF_CORE_READ(task, cred);                                            \
-		struct kernfs_node *kn_ = task_cgroup(task);                                                     \
-		u32 ids_[2] = {};                                                                                \
-                                                                                                                 \
-		(c)->start_ns = BPF_CORE_READ(leader_, start_boottime);                                          \
-		(c)->exec_id = BPF_CORE_READ(leader_, self_exec_id);                                             \
-		(c)->cgroup_id = BPF_CORE_READ(kn_, id);                                                         \
-		(c)->pid = task_pid(leader_);                                                                    \
-		(c)->ppid = task_pid(BPF_CORE_READ(leader_, real_parent));                                       \
-		bpf_probe_read_kernel(ids_, sizeof(ids_), (void *)cred_ + bpf_core_field_offset(struct cred, euid)); \
-		(c)->uid = ids_[0];                                                                              \
-		(c)->gid = ids_[1]; /* egid stands behind euid, always did */                                    \
-		bpf_probe_read_kernel(&(c)->comm, sizeof((c)->comm),                                             \
-				      (void *)leader_ + bpf_core_field_offset(struct task_struct, comm));        \
+#define caller_fill(c, task)                                                                              \
+	do {                                                                                              \
+		struct task_struct *leader_ = BPF_CORE_READ(task, group_leader);                          \
+		const struct cred *cred_ = BPF_CORE_READ(task, cred);                                     \
+		struct kernfs_node *kn_ = task_cgroup(task);                                              \
+		u32 ids_[2] = {};                                                                         \
+                                                                                                          \
+		(c)->start_ns = BPF_CORE_READ(leader_, start_boottime);                                   \
+		(c)->exec_id = BPF_CORE_READ(leader_, self_exec_id);                                      \
+		(c)->cgroup_id = BPF_CORE_READ(kn_, id);                                                  \
+		(c)->pid = task_pid(leader_);                                                             \
+		(c)->ppid = task_pid(BPF_CORE_READ(leader_, real_parent));                                \
+		bpf_probe_read_kernel(ids_, sizeof(ids_),                                                 \
+				      (void *)cred_ + bpf_core_field_offset(struct cred, euid));          \
+		(c)->uid = ids_[0];                                                                       \
+		(c)->gid = ids_[1]; /* egid stands behind euid, always did */                             \
+		bpf_probe_read_kernel(&(c)->comm, sizeof((c)->comm),                                      \
+				      (void *)leader_ + bpf_core_field_offset(struct task_struct, comm)); \
 	} while (0)
 
 /* Which wake-up a record just reserved needs: the order reserve, barrier, flag loses none (the reverse does). */

@@ -44,7 +44,8 @@ static __always_inline void socket_gone(struct sock *sk, u16 proto, u8 via, bool
 	if (!t && !*(volatile unsigned int *)&watch_lingering)
 		return;
 	/* connect(AF_UNSPEC) may have taken a UDP socket's port from it before. */
-	free = proto == IPPROTO_TCP ? tcp_free(sk) : udp_free(sk, t ? t->port : BPF_CORE_READ(sk, __sk_common.skc_num));
+	free = proto == IPPROTO_TCP ? tcp_free(sk)
+				    : udp_free(sk, t ? t->port : BPF_CORE_READ(sk, __sk_common.skc_num));
 	if (t) {
 		/* A TCP socket that was never connected is let go by whoever closes it; others may die in a softirq. */
 		if (proto == IPPROTO_TCP)

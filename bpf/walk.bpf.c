@@ -6,7 +6,7 @@
  */
 #include "holder.bpf.h"
 
-#define WALK_TURNS 8  /* of WALK_STEPS sockets on one port, or in one UDP hash slot */
+#define WALK_TURNS 8 /* of WALK_STEPS sockets on one port, or in one UDP hash slot */
 #define WALK_STEPS 16
 #define CHILDREN_MAX 4 /* connected or closing sockets kept, so that they cannot push out a listener */
 

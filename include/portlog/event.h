@@ -155,8 +155,8 @@ struct pl_process {
 	__u16 exe_len;   /* bytes of exe in use */
 	__u16 args_len;
 	__u16 cgroup_len;
-	__u8 exe_cut; /* 1: the walk ended before the root */
-	__u8 cgroup_cut;       /* the same of cgroup */
+	__u8 exe_cut;    /* 1: the walk ended before the root */
+	__u8 cgroup_cut; /* the same of cgroup */
 	char comm[PL_COMM_LEN];
 	char exe[PL_PATH_MAX + PL_NAME_MAX];    /* path components, leaf first, each with its NUL */
 	char args[PL_ARGS_MAX];                 /* each argument with its NUL; the last may be cut */

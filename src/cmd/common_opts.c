@@ -54,7 +54,7 @@ const struct arg common_args[] = {
 	{ 0,   "hints",     ARG_FLAG,   AT(hints), NULL, "reasons and remedies in JSON too" },
 	{ 0,   "color",     ARG_CHOICE, AT(color), "auto|always|never", "when to use colour" },
 	{ 'q', "quiet",     ARG_FLAG,   AT(quiet), NULL, "no talk beside the events" },
-	{ 'v', "verbose",   ARG_CALL, 0, NULL, "say what the hooks cannot see, and what was counted", set_verbose, true },
+	{ 'v', "verbose",   ARG_CALL, 0, NULL, "say what hooks cannot see, what was counted", set_verbose, true },
 	{ 0 },
 };
 /* clang-format on */

@@ -60,7 +60,7 @@ static int trace_run(const void *opts, int argc, char **argv)
 const struct cmd cmd_trace = {
 	.name = "trace",
 	.synopsis = trace_synopsis,
-	.summary = "Stream binds, listens and releases of ports as they happen",
+	.summary = "Stream binds, listens and releases as they happen",
 	.examples = trace_examples,
 	.args = trace_args,
 	.common = common_args,

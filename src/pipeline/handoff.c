@@ -278,7 +278,8 @@ bool owner_has(struct pipeline *p, uint64_t sk, uint64_t inode, uint32_t pid)
 	return tracer_owners(p->tracer, sk, pid, owner_found, &set) < 0 || set.n;
 }
 
-bool owners_scan(struct pipeline *p, uint64_t sk, uint64_t inode, struct owner *ret, size_t max, size_t *ret_n)
+bool owners_scan(struct pipeline *p, uint64_t sk, uint64_t inode, struct owner *ret, size_t max,
+		 size_t *ret_n)
 {
 	struct owner_set set = { .pipeline = p, .inode = inode, .owners = ret, .max = max };
 	uint64_t begin;

@@ -229,7 +229,8 @@ void losses_look(struct pipeline *p)
 	uint64_t at = ring_position(p->ring);
 
 	if (!p->lost_place && ring_has_lost(p))
-		p->lost_place = p->looked_at + p->config->ring_bytes - ring_record_size(sizeof(struct pl_process));
+		p->lost_place =
+			p->looked_at + p->config->ring_bytes - ring_record_size(sizeof(struct pl_process));
 	p->looked_at = at;
 	if (!p->lost_place || at >= p->lost_place || ring_is_empty(p->ring))
 		losses_check(p);

@@ -108,7 +108,7 @@ marks "'nginx' is no keyword of a filter; a process name is 'comm nginx'" "nginx
 marks "'EADDRINSUE' is not an error; did you mean 'errno EADDRINUSE'?" "errno EADDRINSUE" "      ^~~~~~~~~~" \
 	errno EADDRINSUE
 marks "two 'port' side by side, which nothing can be both of; join them with 'or'" "80 90" "   ^~" 80 -x 90
-marks "there is no field 'prot'; did you mean 'port'?" "pid,prot" "    ^~~~" -F pid,prot
+marks "there is no field 'prot'; did you mean 'proto'?" "pid,prot" "    ^~~~" -F pid,prot
 marks "a field is missing; portlog-fields(7) lists them" "pid," "    ^" -F pid,
 
 problem=
