@@ -11,7 +11,7 @@
 #include "live/lib/json.h"
 
 /* No answer for so long is a failure: emulated machines are slow, nothing else is. */
-#define TRACER_TIMEOUT_MS 20000
+#define TRACER_TIMEOUT_MS 60000
 
 /* One line of the stream, parsed. */
 struct event {
