@@ -194,7 +194,7 @@ static void holder_handed(struct holder *h, const struct entry *e)
  */
 static void holder_inherited(struct pipeline *p, struct holder *h, const struct record *rec)
 {
-	const struct timespec moment = { .tv_nsec = NS_PER_MS };
+	const struct timespec moment = { .tv_nsec = NS_PER_MS / 5 };
 	struct entry *e = ledger_find(p->ledger, h->sk);
 	bool there = holder_is_there(p, h), alive = process_alive(h->pid, h->start_ns);
 	struct owner owners[LEDGER_OWNERS_MAX];
