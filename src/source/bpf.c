@@ -16,19 +16,23 @@
 #include <unistd.h>
 
 #include "portlog.skel.h"
+#include "source/kernel_btf.h"
 #include "source/tracefs.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
 
 #define FDS_LEAST 64 /* what loading needs, and some */
+#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 #define LINKS_MAX 40
 #define ROWS_MAX 40
 #define TRACKED_BATCH 512
+#define NAMES_MAX 512
 #define PIDNS_FIRST 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 struct tracer {
 	struct portlog_bpf *skel;
-	struct btf *btf; /* of the running kernel; only while opening */
+	struct kernel_btf *btf; /* only while opening */
+	int small_btf_fd;       /* the part of it that our programs name; -1: libbpf looks by itself */
 	struct bpf_link *links[LINKS_MAX];
 	size_t n_links;
 	bool chosen[ROWS_MAX];
@@ -60,7 +64,9 @@ struct tracer *tracer_close(struct tracer *t)
 	for (size_t i = 0; i < t->n_links; i++)
 		bpf_link__destroy(t->links[i]);
 	portlog_bpf__destroy(t->skel);
-	btf__free(t->btf);
+	kernel_btf_close(t->btf);
+	if (t->small_btf_fd >= 0)
+		close(t->small_btf_fd);
 	if (t->cgroup_fd >= 0)
 		close(t->cgroup_fd);
 	free(t);
@@ -71,32 +77,13 @@ struct tracer *tracer_close(struct tracer *t)
 
 static bool has_function(const struct tracer *t, const char *name)
 {
-	return btf__find_by_name_kind(t->btf, name, BTF_KIND_FUNC) > 0;
-}
-
-/* The parameters of a BTF tracepoint, without the first (its private data); NULL: there is no such tracepoint. */
-static const struct btf_type *tracepoint_proto(const struct tracer *t, const char *name)
-{
-	char typedef_name[96];
-	const struct btf_type *type;
-	int id;
-
-	snprintf(typedef_name, sizeof(typedef_name), "btf_trace_%s", name);
-	id = btf__find_by_name_kind(t->btf, typedef_name, BTF_KIND_TYPEDEF);
-	if (id <= 0)
-		return NULL;
-	type = btf__type_by_id(t->btf, (__u32)id);
-	type = btf__type_by_id(t->btf, type->type); /* pointer to */
-	type = btf__type_by_id(t->btf, type->type); /* the function's type */
-	return btf_is_func_proto(type) ? type : NULL;
+	return kernel_btf_find(t->btf, name, BTF_KIND_FUNC);
 }
 
 /* Does the tracepoint pass a completion entry (6.16 and later), or the result in its place? */
 static bool uring_passes_entry(const struct tracer *t)
 {
-	const struct btf_type *proto = tracepoint_proto(t, "io_uring_complete");
-
-	return proto && btf_vlen(proto) == 4;
+	return kernel_btf_tracepoint(t->btf, "io_uring_complete") == 4;
 }
 
 /* A program of no effect on a function that every kernel has: does this host take its kind at all? */
@@ -107,12 +94,12 @@ static bool fexit_taken(const struct tracer *t)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int id = btf__find_by_name_kind(t->btf, "inet_listen", BTF_KIND_FUNC);
+	uint32_t id = kernel_btf_find(t->btf, "inet_listen", BTF_KIND_FUNC);
 	int fd, link;
 
-	if (id <= 0)
+	if (!id)
 		return false;
-	opts.attach_btf_id = (__u32)id;
+	opts.attach_btf_id = id;
 	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "portlog_probe", "GPL", nothing, ARRAY_SIZE(nothing),
 			   &opts);
 	if (fd < 0)
@@ -130,7 +117,7 @@ static bool has_iterator(const struct tracer *t, const char *target)
 	char context[64];
 
 	snprintf(context, sizeof(context), "bpf_iter__%s", target);
-	return btf__find_by_name_kind(t->btf, context, BTF_KIND_STRUCT) > 0;
+	return kernel_btf_find(t->btf, context, BTF_KIND_STRUCT);
 }
 
 static bool program_available(void *arg, const char *name)
@@ -150,7 +137,7 @@ static bool program_available(void *arg, const char *name)
 	if (!strncmp(section, "fexit/", 6) || !strncmp(section, "fentry/", 7))
 		return !t->fexit_refused && has_function(t, target);
 	if (!strncmp(section, "tp_btf/", 7))
-		return tracepoint_proto(t, target) &&
+		return kernel_btf_tracepoint(t->btf, target) &&
 		       (strcmp(name, "uring_entry") != 0 || uring_passes_entry(t)) &&
 		       (strcmp(name, "uring_result") != 0 || !uring_passes_entry(t));
 	if (!strncmp(section, "iter/", 5))
@@ -211,7 +198,7 @@ static int cannot_load(int error, const char *doing)
 		fail(error, "%s", doing);
 	if (few_descriptors())
 		return fail_hint(error, "more open files may be needed: ulimit -n 1024");
-	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+	if (access(KERNEL_BTF, R_OK) != 0)
 		return fail_hint(error,
 				 "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF); kernels of Debian 11, "
 				 "Ubuntu 20.10, Fedora 32 and later have it");
@@ -291,6 +278,53 @@ static void programs_select(struct tracer *t)
 	}
 }
 
+/* Names of what our programs read of the kernel are among those of our own types; "x___y" is another view of x. */
+static size_t type_names(const struct btf *btf, char **ret, size_t max)
+{
+	size_t n = 0;
+
+	for (__u32 id = 1; id < btf__type_cnt(btf) && n < max; id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
+		const char *name = btf__name_by_offset(btf, type->name_off), *flavour;
+
+		if ((!btf_is_composite(type) && !btf_is_any_enum(type)) || !name || !*name)
+			continue;
+		flavour = strstr(name, "___");
+		ret[n] = flavour ? strndup(name, (size_t)(flavour - name)) : strdup(name);
+		n += ret[n] ? 1 : 0;
+	}
+	return n;
+}
+
+/* A help only: without it libbpf looks for each type in all that the kernel has. */
+static void small_btf_make(struct tracer *t)
+{
+	char *names[NAMES_MAX];
+	size_t size, n;
+	const void *elf = portlog_bpf__elf_bytes(&size);
+	struct bpf_object *object = bpf_object__open_mem(elf, size, NULL);
+
+	if (!object)
+		return;
+	n = type_names(bpf_object__btf(object), names, NAMES_MAX);
+	if (kernel_btf_extract(t->btf, (const char *const *)names, n, &t->small_btf_fd) < 0)
+		t->small_btf_fd = -1;
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	bpf_object__close(object);
+}
+
+static struct portlog_bpf *skeleton_open(const struct tracer *t)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", t->small_btf_fd);
+	if (t->small_btf_fd >= 0 && !access(path, R_OK))
+		opts.btf_custom_path = path;
+	return portlog_bpf__open_opts(&opts);
+}
+
 /* With all that the kernel seems to have; on refusal the caller tries again with less. */
 static int load_once(struct tracer *t, const struct tracer_options *o)
 {
@@ -299,7 +333,7 @@ static int load_once(struct tracer *t, const struct tracer_options *o)
 
 	libbpf_said[0] = '\0';
 	portlog_bpf__destroy(t->skel);
-	t->skel = portlog_bpf__open();
+	t->skel = skeleton_open(t);
 	if (!t->skel)
 		return cannot_load(-errno, "open the BPF object");
 	r = hooks_choose(o->hooks, program_available, t, t->chosen, &missing);
@@ -508,18 +542,19 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 
 	if (!t)
 		return fail(-ENOMEM, "open the tracer");
-	t->cgroup_fd = -1;
+	t->cgroup_fd = t->small_btf_fd = -1;
 	t->autobind = o->autobind;
 	t->no_iterators = o->no_iterators;
 	libbpf_said[0] = '\0';
 	libbpf_set_print(libbpf_print);
 	memlock_raise();
-	t->btf = btf__load_vmlinux_btf();
-	if (!t->btf) {
-		r = cannot_load(-errno, "read the kernel's BTF");
+	r = kernel_btf_open(KERNEL_BTF, &t->btf);
+	if (r < 0) {
+		r = cannot_load(r, "read the kernel's BTF");
 		tracer_close(t);
 		return r;
 	}
+	small_btf_make(t);
 	t->fexit_refused = o->hooks == HOOKS_TRACEPOINT || !fexit_taken(t);
 	r = tracer_load(t, o);
 	if (!r && needs_cgroup(t))
@@ -530,8 +565,7 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 		tracer_close(t);
 		return r;
 	}
-	btf__free(t->btf);
-	t->btf = NULL;
+	t->btf = kernel_btf_close(t->btf);
 	blind_find(t);
 	*ret = t;
 	return 0;
