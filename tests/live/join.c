@@ -187,6 +187,14 @@ static void add_cookie(struct told *t, const struct event *e)
 	t->cookies[t->n++] = strtoull(json_text(e->root, "socket.cookie"), NULL, 10);
 }
 
+/* The first that is told of a socket: of one whose bind was lost it is the listen. */
+static bool tells_socket(const struct event *e, const char *action)
+{
+	if (!strcmp(action, "listen"))
+		return json_number(e->root, "socket.id") == json_number(e->root, "seq");
+	return !strcmp(action, "bind") || !strcmp(action, "snapshot");
+}
+
 static void fold(struct told *t, const struct event *e)
 {
 	const char *action = json_text(e->root, "action");
@@ -206,8 +214,7 @@ static void fold(struct told *t, const struct event *e)
 		complain(t, "a bind that worked is told as failed", e->line);
 	if (!ledger_apply(&t->ledger, e))
 		complain(t, t->ledger.why, e->line);
-	if ((!strcmp(action, "bind") || !strcmp(action, "snapshot")) &&
-	    json_number(e->root, "socket.port") < BARRIER_PORT)
+	if (tells_socket(e, action) && json_number(e->root, "socket.port") < BARRIER_PORT)
 		add_cookie(t, e);
 }
 
