@@ -130,7 +130,8 @@ static __always_inline void track(u64 sk, struct pl_tracked *t, u8 told)
 	if (!bpf_map_update_elem(&tracked, &sk, t, BPF_NOEXIST))
 		return;
 	before = bpf_map_lookup_elem(&tracked, &sk);
-	if (before && before->told == PL_TOLD_SNAPSHOT)
+	/* Another inode: the snapshot saw a socket on its way out, whose address is this one's now. */
+	if (before && before->told == PL_TOLD_SNAPSHOT && before->inode == t->inode)
 		t->flags |= PL_TOLD;
 	if (bpf_map_update_elem(&tracked, &sk, t, BPF_ANY))
 		no_room();

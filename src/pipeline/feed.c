@@ -60,8 +60,10 @@ static void stale_release(struct pipeline *p, const struct record *rec)
 
 	if (!e || !entry_is_stale(e, rec))
 		return;
-	entry_tell_snapshot(p, e);
-	tell_release_of(p, e, rec->time_ns);
+	if (!e->unsure || !e->snapshot_untold) { /* else it was on its way out when the snapshot saw it */
+		entry_tell_snapshot(p, e);
+		tell_release_of(p, e, rec->time_ns);
+	}
 	ledger_release(p->ledger, e, rec->time_ns);
 }
 

@@ -189,10 +189,11 @@ static bool ledger_is_right(const struct told *t)
 
 static void show(const struct told *t)
 {
-	tap_note("binds %ju (%ju lost), releases %ju (%ju lost), all lost %ju, corrections +%ju -%ju, resyncs %u",
-		 (uintmax_t)t->binds, (uintmax_t)t->lost_binds, (uintmax_t)t->releases,
-		 (uintmax_t)t->lost_releases, (uintmax_t)t->lost, (uintmax_t)t->added, (uintmax_t)t->removed,
-		 t->n_resyncs);
+	tap_note(
+		"binds %ju (%ju lost), releases %ju (%ju lost), all lost %ju, corrections +%ju -%ju, resyncs %u",
+		(uintmax_t)t->binds, (uintmax_t)t->lost_binds, (uintmax_t)t->releases,
+		(uintmax_t)t->lost_releases, (uintmax_t)t->lost, (uintmax_t)t->added, (uintmax_t)t->removed,
+		t->n_resyncs);
 }
 
 /* @return what was told; the caller frees it. */
@@ -223,9 +224,10 @@ static void storm(unsigned n, const char *ring)
 	uint64_t made = n / 2 * 2 + 1; /* with the barrier */
 	struct told *t = run(2, n / 2, ring, -1);
 
-	tap_result(t->binds + t->lost_binds == made && t->releases + t->lost_releases == made,
-		   "%u binds from both processors, a ring of %s: told and lost are what was made, kind by kind", n,
-		   ring);
+	tap_result(
+		t->binds + t->lost_binds == made && t->releases + t->lost_releases == made,
+		"%u binds from both processors, a ring of %s: told and lost are what was made, kind by kind",
+		n, ring);
 	free(t);
 }
 
