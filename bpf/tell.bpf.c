@@ -55,35 +55,44 @@ subprog void success_caller(struct pl_event *e, const struct pl_tracked *t, u16 
 	e->tid = current_tid(c.pid);
 }
 
+/*
+ * After told was set: is the socket still tracked? Then its release, which looks at told once more after it has taken
+ * the socket out, will see it. Else it may have been too early to see.
+ */
+static __always_inline int told_outcome(u64 sk)
+{
+	__sync_fetch_and_add(&barrier, 1);
+	return bpf_map_lookup_elem(&tracked, &sk) ? 0 : TOLD_EARLY;
+}
+
 int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
 {
 	struct pl_tracked *t = bpf_map_lookup_elem(&tracked, &sk);
 	struct pl_event *e;
-	int found = 0;
 
-	if (!t) {
+	if (!t)
 		t = bpf_map_lookup_elem(&early, &sk);
-		found = TOLD_EARLY;
-	}
 	if (!t)
 		return 0;
 	if (success_hidden(t)) {
 		t->told = PL_TOLD_HIDDEN;
-		return found;
+		if (told_outcome(sk))
+			bpf_map_delete_elem(&early, &sk);
+		return 0;
 	}
 	success_process(t, how_kind(how));
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		count_lost(how_kind(how), 0);
 		t->told = PL_TOLD_LOST;
-		return found;
+		return told_outcome(sk);
 	}
 	event_fill(e, how_kind(how), sk, t);
 	success_caller(e, t, how_kind(how));
 	event_outcome(e, how, asked, addr_low, addr_high);
 	t->told = PL_TOLD_YES;
 	bpf_ringbuf_submit(e, wake_flags());
-	return found;
+	return told_outcome(sk);
 }
 
 int portless_note(u64 sk)

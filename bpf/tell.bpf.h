@@ -39,7 +39,8 @@ int told_failure(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high);
 	};                                                                                                  \
 	__builtin_memcpy(&words[2], (o)->asked.addr, 16)
 
-#define TOLD_EARLY 1 /* it is tracked no more: another thread has closed it */
+#define TOLD_EARLY \
+	1 /* it is tracked no more: another thread has closed it, and may have left the release to us */
 
 /* Tell a call that worked on the tracked socket @sk. Whether that found room is noted in the map for the resync. */
 static __always_inline int tell_success(u64 sk, const struct outcome *o)
@@ -208,25 +209,32 @@ subprog void tell_release(u64 sk, const struct pl_tracked *t, u32 free, u8 via, 
 	bpf_ringbuf_submit(e, wake_flags());
 }
 
-/* A tracked socket gives its port up. Exactly once: whoever deletes the entry tells. */
+/*
+ * A tracked socket gives its port up. Exactly once: whoever deletes the entry tells. Another thread may be faster than the
+ * return of bind: then the bind's own hook tells both, unless it comes to tell the bind meanwhile; whoever takes the entry
+ * out of early tells the release. An entry of tracked that was deleted keeps its value until this processor uses it again.
+ */
 subprog void release(u64 sk, struct pl_tracked *found, u32 free, u8 via, bool process_context)
 {
 	struct pl_tracked t = *found;
+	bool under_way = t.told == PL_TOLD_NOT;
 
+	if (under_way)
+		bpf_map_update_elem(&early, &sk, &t, BPF_ANY);
 	if (bpf_map_delete_elem(&tracked, &sk))
 		return;
 	if (!(free & (PL_FREE | PL_FREE_UNKNOWN)))
 		linger(&t, bpf_ktime_get_boot_ns());
 	else if (free & PL_FREE)
 		linger_forget(&t);
-	if (t.told == PL_TOLD_HIDDEN)
-		return;
-	if (t.told == PL_TOLD_NOT) {
-		/* Another thread was faster than the return of bind: the bind's own hook tells both. */
-		bpf_map_update_elem(&early, &sk, &t, BPF_ANY);
-		return;
+	if (under_way) {
+		__sync_fetch_and_add(&barrier, 1);
+		t.told = *(volatile __u8 *)&found->told;
+		if (t.told == PL_TOLD_NOT || bpf_map_delete_elem(&early, &sk))
+			return;
 	}
-	tell_release(sk, &t, free, via, process_context);
+	if (t.told != PL_TOLD_HIDDEN)
+		tell_release(sk, &t, free, via, process_context);
 }
 
 /*
@@ -258,6 +266,18 @@ subprog void tell_granted(u64 sk, const struct outcome *o)
 	bpf_ringbuf_submit(e, wake_flags());
 }
 
+/* Tell a call that worked, and the release when another thread has closed the socket already. */
+static __always_inline void tell_taken(u64 sk, const struct outcome *o)
+{
+	struct pl_tracked *t;
+
+	if (tell_success(sk, o) != TOLD_EARLY)
+		return;
+	t = bpf_map_lookup_elem(&early, &sk);
+	if (t && !bpf_map_delete_elem(&early, &sk))
+		tell_release(sk, t, PL_FREE_UNKNOWN, o->via, false);
+}
+
 /*
  * What the caller itself asked for, where a cgroup program has changed it on the way. The caller's memory may have
  * changed since: so it is believed only for what is told beside the socket's own address, never instead of it.
@@ -281,7 +301,6 @@ static __always_inline void bind_result(const struct call *c, s32 error, u8 via)
 {
 	struct outcome o = { .kind = PL_BIND, .via = via, .error = error };
 	struct sock *sk = (void *)c->sk;
-	struct pl_tracked *t;
 	u64 key = c->sk;
 
 	asked_from_call(&o.asked, c);
@@ -294,14 +313,7 @@ static __always_inline void bind_result(const struct call *c, s32 error, u8 via)
 		tell_failure(sk, &o);
 		return;
 	}
-	if (tell_success(key, &o) != TOLD_EARLY)
-		return;
-	t = bpf_map_lookup_elem(&early, &key);
-	if (t) {
-		if (t->told != PL_TOLD_HIDDEN)
-			tell_release(key, t, PL_FREE_UNKNOWN, via, false);
-		bpf_map_delete_elem(&early, &key);
-	}
+	tell_taken(key, &o);
 }
 
 /*
@@ -326,7 +338,7 @@ static __always_inline void listen_result(struct sock *sk, s32 error, s32 backlo
 	t->state = TCP_LISTEN;
 	t->flags = (t->flags | PL_LISTENED) & ~PL_EPHEMERAL;
 	if (port_wanted(t->port))
-		tell_success(key, &o);
+		tell_taken(key, &o);
 }
 
 /* A TCP socket begins to listen: it holds its port from now on, even where the port is not known yet (port 0). */

@@ -41,10 +41,12 @@ static __always_inline void request_bound(struct io_kiocb *req, struct sock *sk,
 	if (c)
 		c->sk = 0;
 	t = bpf_map_lookup_elem(&tracked, &key);
+	if (!t)
+		t = bpf_map_lookup_elem(&early, &key);
 	if (res < 0)
 		tell_failure(sk, &o);
 	else if (t)
-		tell_success(key, &o);
+		tell_taken(key, &o);
 	else if (!BPF_CORE_READ(sk, __sk_common.skc_num))
 		tell_portless(sk, &o);
 }
