@@ -59,11 +59,13 @@ SEC("tracepoint/syscalls/sys_exit_connect")
 int auto_connect_exit(struct syscall_exit *ctx)
 {
 	struct task_struct *task = current_task();
+	struct entry entry = {};
 	struct sock *sk;
 
 	if (ctx->ret && ctx->ret != -EINPROGRESS)
 		return 0;
-	sk = descriptor_socket(task, entry_arg(entry_regs(task), 0));
+	entry_read(&entry, task);
+	sk = descriptor_socket(task, entry.arg[0]);
 	if (!sk)
 		return 0;
 	sk = socket_normal(sk);

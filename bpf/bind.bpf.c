@@ -199,18 +199,20 @@ int granted6(struct bpf_sock *ctx)
 static __always_inline void bind_refused_early(s32 error)
 {
 	struct task_struct *task = current_task();
-	struct pt_regs *regs = entry_regs(task);
 	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_TRACEPOINT, .error = error };
+	struct entry entry = {};
 	struct sock *sk;
-	u32 len = entry_arg(regs, 2);
+	u32 len;
 
-	sk = descriptor_socket(task, entry_arg(regs, 0));
+	entry_read(&entry, task);
+	len = entry.arg[2];
+	sk = descriptor_socket(task, entry.arg[0]);
 	if (!sk || len > 128)
 		return;
 	sk = socket_normal(sk);
 	if (!socket_is_ours(sk) && BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
 		return;
-	asked_read(&o.asked, (void *)entry_arg(regs, 1), len, false);
+	asked_read(&o.asked, (void *)entry.arg[1], len, false);
 	tell_failure(sk, &o);
 }
 
@@ -230,11 +232,13 @@ static __always_inline void bind_ungranted(const struct call *c)
 static __always_inline bool call_is_current(const struct call *c, long ret)
 {
 	struct task_struct *task = current_task();
+	struct entry entry = {};
 	struct sock *sk;
 
 	if (!ret && c->bound)
 		return true;
-	sk = descriptor_socket(task, entry_arg(entry_regs(task), 0));
+	entry_read(&entry, task);
+	sk = descriptor_socket(task, entry.arg[0]);
 	return sk && (u64)socket_normal(sk) == c->sk;
 }
 
@@ -258,18 +262,18 @@ static __always_inline void bind_exit(long ret)
 static __always_inline void listen_exit(long ret)
 {
 	struct task_struct *task = current_task();
-	struct pt_regs *regs;
+	struct entry entry = {};
 	struct sock *sk;
 
 	if (ret == -EBADF || ret == -ENOTSOCK || ret == -EOPNOTSUPP)
 		return;
-	regs = entry_regs(task);
-	sk = descriptor_socket(task, entry_arg(regs, 0));
+	entry_read(&entry, task);
+	sk = descriptor_socket(task, entry.arg[0]);
 	if (!sk)
 		return;
 	sk = socket_normal(sk);
 	if (socket_is_ours(sk) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
-		listen_result(sk, -ret, entry_arg(regs, 1), PL_VIA_TRACEPOINT);
+		listen_result(sk, -ret, entry.arg[1], PL_VIA_TRACEPOINT);
 }
 
 /* One program for both tracepoints: the verifier's time is most of what starting takes. */

@@ -107,28 +107,30 @@ static __always_inline struct pt_regs *entry_regs(struct task_struct *task)
 				  bpf_core_type_size(struct pt_regs));
 }
 
-static __always_inline u64 entry_arg(struct pt_regs *regs, int n)
+/* What a system call was entered with, copied at once: the number (io_uring's threads have none there) and arguments. */
+struct entry {
+	u64 arg[3];
+	int nr;
+};
+
+static __always_inline void entry_read(struct entry *e, struct task_struct *task)
 {
+	struct pt_regs *regs = entry_regs(task);
 #if defined(__TARGET_ARCH_x86)
-	if (n == 0)
-		return BPF_CORE_READ(regs, di);
-	return n == 1 ? BPF_CORE_READ(regs, si) : BPF_CORE_READ(regs, dx);
+	u64 words[4] = {}; /* dx, si, di and orig_ax stand together: asm/ptrace.h */
+
+	bpf_probe_read_kernel(words, sizeof(words), (void *)regs + bpf_core_field_offset(struct pt_regs, dx));
+	e->arg[0] = words[2];
+	e->arg[1] = words[1];
+	e->arg[2] = words[0];
+	e->nr = (int)words[3];
 #elif defined(__TARGET_ARCH_arm64)
-	if (n == 0)
-		return BPF_CORE_READ(regs, orig_x0);
-	return n == 1 ? BPF_CORE_READ(regs, regs[1]) : BPF_CORE_READ(regs, regs[2]);
+	e->arg[0] = BPF_CORE_READ(regs, orig_x0);
+	e->arg[1] = BPF_CORE_READ(regs, regs[1]);
+	e->arg[2] = BPF_CORE_READ(regs, regs[2]);
+	e->nr = BPF_CORE_READ(regs, syscallno);
 #else
 #error "which registers carry the arguments of a system call?"
-#endif
-}
-
-/* The number of the system call that the current task is in; what io_uring's threads have there is none. */
-static __always_inline int entry_nr(struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	return BPF_CORE_READ(regs, orig_ax);
-#else
-	return BPF_CORE_READ(regs, syscallno);
 #endif
 }
 

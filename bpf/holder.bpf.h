@@ -126,16 +126,18 @@ subprog void holder_fill(struct pl_holder *h, const struct pl_event *e, u16 port
 	struct sock *sk = (void *)h->sk;
 	struct pl_last_owner *last;
 	struct pl_tracked *t;
+	struct common copy;
+	const struct sock_common *common = common_read(&copy, sk);
 	u64 key = h->sk;
 
-	h->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	h->state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	h->port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	h->ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
+	h->family = common->skc_family;
+	h->state = common->skc_state;
+	h->port = common->skc_num;
+	h->ifindex = common->skc_bound_dev_if;
 	h->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	socket_addr(h->addr, sk, h->family);
+	socket_addr(h->addr, sk, common);
 	if (h->state != TCP_TIME_WAIT && h->state != TCP_NEW_SYN_RECV) {
-		h->flags |= socket_flags(sk);
+		h->flags |= socket_flags(sk, common);
 		h->inode = socket_inode(sk, &h->sock_uid);
 	}
 	t = bpf_map_lookup_elem(&tracked, &key);

@@ -32,5 +32,6 @@ unsigned long long lost_failed[PL_KIND_MAX] = {};
 unsigned long long tracked_full = 0;
 unsigned long long hidden_binds = 0;
 unsigned int watch_lingering = 0;
+unsigned int any_lingered = 0;
 unsigned int tell_owners = 0;
 unsigned long long wanted_sk = 0;

@@ -179,6 +179,7 @@ extern unsigned long long lost_failed[PL_KIND_MAX]; /* of those, failed calls */
 extern unsigned long long tracked_full;             /* sockets that found no room in tracked */
 extern unsigned long long hidden_binds;             /* ephemeral binds counted and not told */
 extern unsigned int watch_lingering;                /* user space waits for a port to become free */
+extern unsigned int any_lingered;                   /* the map lingering was ever written to */
 extern unsigned int tell_owners;                    /* the iterator tells owners of sockets known already */
 extern unsigned long long wanted_sk; /* the iterator answers who has this socket, and tells nothing; 0: all */
 
@@ -359,30 +360,43 @@ static __always_inline u32 socket_owner_flags(struct sock *sk)
 /* @bit (0 or 1) moved to where @flag stands: a branch for each would double the verifier's states each time. */
 #define flag_of(bit, flag) ((u32)(bit) << __builtin_ctz(flag))
 
-static __always_inline u32 socket_flags(struct sock *sk)
+/*
+ * What every socket begins with, also one in TIME_WAIT, up to its namespace, copied at once: a probe read of one member
+ * costs as much as one of them all. Not more of it, for the stack: the IPv6 address and the cookie lie behind.
+ */
+struct common {
+	u8 bytes[56];
+} __attribute__((aligned(8)));
+
+static __always_inline const struct sock_common *common_read(struct common *copy, struct sock *sk)
+{
+	bpf_probe_read_kernel(copy, sizeof(*copy), sk);
+	return (const struct sock_common *)copy;
+}
+
+static __always_inline u32 socket_flags(struct sock *sk, const struct sock_common *common)
 {
 	u32 locks = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks);
-	u32 reuse = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuse);
+	u32 reuse = BPF_CORE_READ_BITFIELD(common, skc_reuse);
 	u32 inet = inet_options(sk);
 
 	/* sk_reuse is 0, 1 (SK_CAN_REUSE) or 2 (SK_FORCE_REUSE, for TCP_REPAIR). */
 	return socket_owner_flags(sk) | flag_of((reuse | reuse >> 1) & 1, PL_REUSEADDR) |
-	       flag_of(BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport) & 1, PL_REUSEPORT) |
-	       flag_of(BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only) & 1, PL_V6ONLY) |
+	       flag_of(BPF_CORE_READ_BITFIELD(common, skc_reuseport) & 1, PL_REUSEPORT) |
+	       flag_of(BPF_CORE_READ_BITFIELD(common, skc_ipv6only) & 1, PL_V6ONLY) |
 	       flag_of(locks / SOCK_BINDPORT_LOCK & 1, PL_EXPLICIT) |
 	       flag_of(inet >> INET_FLAGS_FREEBIND & 1, PL_FREEBIND) |
 	       flag_of(inet >> INET_FLAGS_TRANSPARENT & 1, PL_TRANSPARENT) |
 	       flag_of(inet >> INET_FLAGS_BIND_ADDRESS_NO_PORT & 1, PL_NO_PORT);
 }
 
-static __always_inline void socket_addr(u8 *addr, struct sock *sk, u16 family)
+static __always_inline void socket_addr(u8 *addr, struct sock *sk, const struct sock_common *common)
 {
-	if (family == AF_INET6)
+	if (common->skc_family == AF_INET6)
 		bpf_probe_read_kernel(
 			addr, 16, (void *)sk + bpf_core_field_offset(struct sock_common, skc_v6_rcv_saddr));
 	else
-		bpf_probe_read_kernel(addr, 4,
-				      (void *)sk + bpf_core_field_offset(struct sock_common, skc_rcv_saddr));
+		__builtin_memcpy(addr, &common->skc_rcv_saddr, 4);
 }
 
 static __always_inline u64 socket_inode(struct sock *sk, u32 *uid)
@@ -437,19 +451,21 @@ static __always_inline u32 socket_l3mdev(struct sock *sk)
  */
 subprog void facts_fill(struct pl_tracked *t, struct sock *sk, struct task_struct *task)
 {
-	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	struct common copy;
+	const struct sock_common *common = common_read(&copy, sk);
+	struct net *net = common->skc_net.net;
 
 	caller_fill(t, task);
 	t->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	t->inode = socket_inode(sk, &t->sock_uid);
-	t->flags = socket_flags(sk);
+	t->flags = socket_flags(sk, common);
 	t->netns = BPF_CORE_READ(net, ns.inum);
-	t->ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
-	t->port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	t->ifindex = common->skc_bound_dev_if;
+	t->port = common->skc_num;
+	t->family = common->skc_family;
 	t->proto = BPF_CORE_READ(sk, sk_protocol);
-	t->state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	socket_addr(t->addr, sk, t->family);
+	t->state = common->skc_state;
+	socket_addr(t->addr, sk, common);
 	if (!t->ifindex)
 		return; /* without a device there is no VRF either (inet_sk_bound_l3mdev) */
 	iface_name(t->iface, net, t->ifindex);

@@ -11,7 +11,7 @@ struct asked {
 	u16 port;
 	u16 family;
 	bool kernel_copy; /* as the protocol saw it; else read from the caller's memory */
-	u8 addr[16];
+	u8 addr[16] __attribute__((aligned(8)));
 };
 
 /* A call that returned: all that is not in the socket. */
@@ -169,6 +169,7 @@ subprog void linger(const struct pl_tracked *t, u64 now)
 	last.pid = t->pid;
 	last.uid = t->uid;
 	__builtin_memcpy(last.comm, t->comm, sizeof(last.comm));
+	any_lingered = 1;
 	bpf_map_update_elem(&lingering, &key, &last, BPF_ANY);
 }
 
@@ -177,6 +178,8 @@ subprog void linger_forget(const struct pl_tracked *t)
 {
 	struct pl_port key = {};
 
+	if (!*(volatile unsigned int *)&any_lingered)
+		return;
 	port_key(&key, t);
 	bpf_map_delete_elem(&lingering, &key);
 }
@@ -198,8 +201,8 @@ subprog void tell_release(u64 sk, const struct pl_tracked *t, u32 free, u8 via, 
 	e->owner_exec_id = t->exec_id;
 	e->flags |= free;
 	e->via = via;
-	if (process_context) {
-		/* Who dropped the last reference: told beside the owner, never as the owner. */
+	if (process_context && (opt_pidns || bpf_get_current_pid_tgid() >> 32 != t->pid)) {
+		/* Who dropped the last reference, if it is not the owner: told beside the owner, never as the owner. */
 		task = BPF_CORE_READ(current_task(), group_leader);
 		e->tid = task_pid(task);
 		e->flags |= PL_PROCESS_CTX;
@@ -278,20 +281,29 @@ static __always_inline void tell_taken(u64 sk, const struct outcome *o)
 		tell_release(sk, t, PL_FREE_UNKNOWN, o->via, false);
 }
 
+/* clang would call a memcmp of so many bytes, and BPF has none. */
+static __always_inline bool addr_same(const u8 *a, const u8 *b)
+{
+	const u64 *x = (const void *)a, *y = (const void *)b;
+
+	return x[0] == y[0] && x[1] == y[1];
+}
+
 /*
  * What the caller itself asked for, where a cgroup program has changed it on the way. The caller's memory may have
  * changed since: so it is believed only for what is told beside the socket's own address, never instead of it.
  */
 static __always_inline void asked_original(struct asked *a)
 {
-	struct pt_regs *regs = entry_regs(current_task());
 	struct asked original = {};
+	struct entry entry = {};
 
-	if (entry_nr(regs) != opt_nr_bind)
+	entry_read(&entry, current_task());
+	if (entry.nr != opt_nr_bind)
 		return;
-	asked_read(&original, (void *)entry_arg(regs, 1), entry_arg(regs, 2), false);
+	asked_read(&original, (void *)entry.arg[1], entry.arg[2], false);
 	if (original.family != a->family ||
-	    (original.port == a->port && !__builtin_memcmp(original.addr, a->addr, 4)))
+	    (original.port == a->port && addr_same(original.addr, a->addr)))
 		return;
 	*a = original;
 }
