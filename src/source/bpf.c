@@ -27,6 +27,8 @@
 #define ROWS_MAX 40
 #define TRACKED_BATCH 512
 #define NAMES_MAX 512
+#define NAME_LEN 64 /* of a program */
+#define REFUSED_MAX 8
 #define PIDNS_FIRST 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 struct tracer {
@@ -40,7 +42,9 @@ struct tracer {
 	int cgroup_fd;
 	bool autobind; /* ports taken without bind are asked for */
 	bool no_iterators;
-	bool only_required; /* programs of rows that are not required were refused */
+	char refused[REFUSED_MAX][NAME_LEN]; /* programs that the kernel did not take, though it seems to have all for them */
+	size_t n_refused;
+	bool only_required; /* it refused more than that: rows that are not required are given up */
 	bool fexit_refused; /* probed: the host does not take fexit programs */
 };
 
@@ -120,6 +124,14 @@ static bool has_iterator(const struct tracer *t, const char *target)
 	return kernel_btf_find(t->btf, context, BTF_KIND_STRUCT);
 }
 
+static bool was_refused(const struct tracer *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_refused; i++)
+		if (!strcmp(t->refused[i], name))
+			return true;
+	return false;
+}
+
 static bool program_available(void *arg, const char *name)
 {
 	struct tracer *t = arg;
@@ -127,7 +139,7 @@ static bool program_available(void *arg, const char *name)
 	const char *section, *target;
 
 	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) ||
-	    (t->only_required && hook_is_optional(name)))
+	    (t->only_required && hook_is_optional(name)) || was_refused(t, name))
 		return false;
 	section = bpf_program__section_name(p);
 	target = strchr(section, '/');
@@ -268,7 +280,7 @@ static void programs_select(struct tracer *t)
 		bpf_program__set_autoload(p, false);
 	for (size_t i = 0; i < n_hooks; i++) {
 		for (const char *const *name = hooks[i].programs; t->chosen[i] && *name; name++) {
-			char own[64];
+			char own[NAME_LEN];
 
 			snprintf(own, sizeof(own), "%.*s", (int)hook_program_len(*name), *name);
 			p = bpf_object__find_program_by_name(t->skel->obj, own);
@@ -363,14 +375,30 @@ static bool any_chosen(const struct tracer *t, enum hook_set set)
 	return false;
 }
 
+/* libbpf names the program that the kernel did not take. False: it was none, or one that cannot be done without. */
+static bool refusal_note(struct tracer *t)
+{
+	char *name = t->refused[t->n_refused % REFUSED_MAX];
+
+	if (t->n_refused == REFUSED_MAX || sscanf(libbpf_said, "libbpf: prog '%63[^']'", name) != 1 ||
+	    !hook_is_optional(name))
+		return false;
+	t->n_refused++;
+	return true;
+}
+
 /*
- * A kernel may have a function or tracepoint and refuse our program on it all the same. Then first the programs that are
- * not required are given up, then the fexit set; what is missed for it is said like any other blind spot.
+ * A kernel may have a function or tracepoint and refuse our program on it all the same. Then first that program is given
+ * up if it is not required, then all such programs, then the fexit set; what is missed for it is said like any other
+ * blind spot.
  */
 static int tracer_load(struct tracer *t, const struct tracer_options *o)
 {
-	int r = load_once(t, o);
+	int r;
 
+	do
+		r = load_once(t, o);
+	while (r < 0 && refusal_note(t));
 	if (r < 0 && !t->only_required) {
 		t->only_required = true;
 		r = load_once(t, o);
@@ -378,6 +406,7 @@ static int tracer_load(struct tracer *t, const struct tracer_options *o)
 	if (r < 0 && o->hooks == HOOKS_ANY && any_chosen(t, HOOKS_FEXIT)) {
 		t->fexit_refused = true;
 		t->only_required = false;
+		t->n_refused = 0;
 		r = load_once(t, o);
 	}
 	return r;
