@@ -30,11 +30,12 @@
 #define FIRST_PORT 2000
 #define PORTS_EACH 2000
 #define BARRIER_PORT 20000
+#define BARRIER_AGAIN_MS 500 /* nothing was told for so long: the barrier is lost */
 #define LOG_MAX (4u << 20)
 #define COMPLAINTS_MAX 5
 #define AFTER_SYNCED 4000 /* binds made once the snapshot is complete */
 #define FIELDS \
-	"schema,stream,seq,ts,uptime_us,action,result,errno,socket_id,proto,addr,port,netns,cookie,hooks,count,where"
+	"schema,stream,seq,ts,uptime_us,action,result,errno,socket_id,proto,addr,port,netns,cookie,hooks,blind,count,where"
 
 /* A socket's life on the boot clock. */
 struct entry {
@@ -218,20 +219,34 @@ static void fold(struct told *t, const struct event *e)
 		add_cookie(t, e);
 }
 
-/* All that was told up to the end of the barrier socket, and a resync if one is due. */
+static void bind_barrier(void)
+{
+	if (bench_bind(BARRIER_PORT, 1, 1) == 0)
+		tap_bail("the clock stands still");
+}
+
+/*
+ * All that was told up to the end of a barrier socket, and a resync if one is due. The ring may still be full when the
+ * barrier is made, which is lost then: another one is made when nothing has come for a while.
+ */
 static bool read_all(struct tracer *tracer, struct told *t)
 {
+	uint64_t deadline = now_ms() + TRACER_TIMEOUT_MS;
 	enum tracer_next next;
 	bool barrier = false;
 	struct event e;
 
-	while ((!barrier || t->unsynced) &&
-	       ((next = tracer_next(tracer, now_ms() + TRACER_TIMEOUT_MS, &e)) == TRACER_EVENT ||
-		next == TRACER_BAD)) {
-		if (next == TRACER_BAD) {
+	bind_barrier();
+	while ((!barrier || t->unsynced) && now_ms() < deadline) {
+		next = tracer_next(tracer, now_ms() + BARRIER_AGAIN_MS, &e);
+		if (next == TRACER_EOF)
+			break;
+		if (next == TRACER_TIMEOUT && !barrier)
+			bind_barrier();
+		if (next == TRACER_BAD)
 			complain(t, "bad line", tracer->why);
+		if (next != TRACER_EVENT)
 			continue;
-		}
 		if (t->lines)
 			fprintf(t->lines, "%s\n", e.line);
 		fold(t, &e);
@@ -315,12 +330,6 @@ static void check_ledger(struct told *t, bool lists_bound)
 	net_list_done(&kernel);
 }
 
-static void bind_barrier(void)
-{
-	if (bench_bind(BARRIER_PORT, 1, 1) == 0)
-		tap_bail("the clock stands still");
-}
-
 /* ---- one start ---- */
 
 static void start_portlog(struct tracer *tracer)
@@ -355,7 +364,6 @@ static void join_once(struct board *b, const struct pipes *p, unsigned number, b
 	while (count_binds(b) < binds + AFTER_SYNCED)
 		(void)tracer_read_until(&tracer, "no such text", now_ms() + 10);
 	stop_workers(b, p);
-	bind_barrier();
 	if (read_all(&tracer, &told)) {
 		check_doubles(&told);
 		check_logs(&told, b);

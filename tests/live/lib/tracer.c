@@ -137,6 +137,9 @@ static const char *check_event(struct tracer *t, const struct event *e, size_t l
 		return "ts is no RFC 3339 time with nine digits";
 	if (!has_nothing_empty(e->root, false))
 		return "null or empty text";
+	/* Every kernel that the tests know has them: a program of ours was refused. */
+	if (!strcmp(json_text(e->root, "action"), "start") && strstr(e->line, "no BPF iterator"))
+		return "it runs without iterators";
 	snprintf(t->stream, sizeof(t->stream), "%s", stream);
 	t->last_seq = seq;
 	if (!strcmp(json_text(e->root, "action"), "start"))
