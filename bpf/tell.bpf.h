@@ -302,8 +302,7 @@ static __always_inline void asked_original(struct asked *a)
 	if (entry.nr != opt_nr_bind)
 		return;
 	asked_read(&original, (void *)entry.arg[1], entry.arg[2], false);
-	if (original.family != a->family ||
-	    (original.port == a->port && addr_same(original.addr, a->addr)))
+	if (original.family != a->family || (original.port == a->port && addr_same(original.addr, a->addr)))
 		return;
 	*a = original;
 }

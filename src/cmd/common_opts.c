@@ -221,9 +221,17 @@ static int unknown_field(const char *list, size_t at, size_t len)
 	return fail_caret(list, at, len, what, suggestion);
 }
 
+static bool is_among(const struct field *f, const struct field *const *only, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (only[i] == f)
+			return true;
+	return false;
+}
+
 static int parse_fields(const char *list, struct sink_options *ret)
 {
-	const struct field **only = calloc(strlen(list) + 1, sizeof(*only)), *f;
+	const struct field **only = calloc(n_fields, sizeof(*only)), *f;
 	size_t n = 0, at = 0, len;
 
 	if (!only)
@@ -231,9 +239,10 @@ static int parse_fields(const char *list, struct sink_options *ret)
 	for (;; at += len + 1) {
 		len = strcspn(list + at, ",");
 		f = len ? field_find(list + at, len) : NULL;
-		if (!f) {
+		if (!f || is_among(f, only, n)) {
 			free(only);
-			return unknown_field(list, at, len);
+			return f ? fail_caret(list, at, len, "a field is given twice", "")
+				 : unknown_field(list, at, len);
 		}
 		only[n++] = f;
 		if (!list[at + len])

@@ -711,6 +711,8 @@ const struct field fields[] = {
 	  .help = "synced: sockets found; lost: events lost" },
 	{ PATH("", "took_us"), .in = &synced, .type = FIELD_U64, .at = RECORD(took_us), .zero = true,
 	  .help = "synced: how long that took, in microseconds" },
+	{ PATH("", "netns_cut"), .in = &synced, .type = FIELD_U32, .at = RECORD(netns_cut),
+	  .help = "synced: network namespaces that could not be looked into" },
 	{ PATH("", "where"), .in = &lost, .type = FIELD_WORD, .word = where_word,
 	  .help = "lost: ring, queue, map or hook" },
 	{ PATH("", "lost_action"), .in = &lost, .type = FIELD_WORD, .word = lost_action_word,

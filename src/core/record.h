@@ -148,6 +148,7 @@ struct record {
 	uint64_t count;
 	uint64_t took_us;
 	uint64_t added, removed, kept;
+	uint32_t netns_cut;          /* synced: network namespaces that could not be looked into */
 	uint64_t told, lost, hidden; /* stop: events told, lost, ephemeral binds counted and not told */
 	int64_t clock_old_ns, clock_new_ns; /* wall clock before and after a step */
 	char comm[16]; /* of the thread group's leader; any bytes, not always terminated */

@@ -110,7 +110,7 @@ static void netns_read(struct fallback *f, const struct netns *ns)
 	sockdiag_close(sd);
 }
 
-int snapshot_from_proc(struct pipeline *p)
+int snapshot_from_proc(struct pipeline *p, uint32_t *ret_netns_cut)
 {
 	struct fallback f = { .pipeline = p, .now_ns = clock_boot_ns() };
 	auto_close int proc_fd = openat(p->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -121,6 +121,7 @@ int snapshot_from_proc(struct pipeline *p)
 	if (r < 0)
 		return r;
 	r = netns_list_all(&list);
+	*ret_netns_cut = (uint32_t)list.cut;
 	for (size_t i = 0; i < list.n; i++)
 		if (netns_asked(p, list.items[i].inode))
 			netns_read(&f, &list.items[i]);

@@ -137,6 +137,20 @@ static bool cgroup2_find(char *path, size_t size)
 	return !cgroup2_mount(text, path, size);
 }
 
+/* A mistyped name would wait in silence for what never comes. */
+static void netns_missing_say(const struct pipeline *p, const char *name)
+{
+	struct buf b = { 0 };
+
+	if (p->output.options.talk_fd <= 0)
+		return;
+	buf_puts(&b, "portlog: no network namespace is called '");
+	buf_visible(&b, name, strlen(name));
+	buf_puts(&b, "' now; what happens in one that will be is told\n");
+	(void)sink_put(&p->output.options, &b, p->output.options.talk_fd);
+	buf_done(&b);
+}
+
 /* Names of namespaces become numbers while they exist; one that does not cannot be judged in the kernel. */
 static void netns_resolve(struct pipeline *p)
 {
@@ -145,6 +159,8 @@ static void netns_resolve(struct pipeline *p)
 	for (size_t i = 0; k && k->netns_valid && i < k->n_netns; i++) {
 		uint32_t inode = enrich_netns_inode(p->enrich, k->netns[i]);
 
+		if (!inode)
+			netns_missing_say(p, k->netns[i]);
 		if (!inode || p->n_netns == TRACER_NETNS_MAX) {
 			p->n_netns = 0;
 			return;

@@ -130,7 +130,7 @@ void losses_look(struct pipeline *p);  /* tell it where its place is reached */
 void missed_check(struct pipeline *p);
 
 /* ---- fallback.c: the same out of /proc and sock_diag ---- */
-int snapshot_from_proc(struct pipeline *p);
+int snapshot_from_proc(struct pipeline *p, uint32_t *ret_netns_cut);
 bool netns_asked(const struct pipeline *p, uint32_t inode); /* sync.c */
 
 /* ---- diags.c: sock_diag sockets, one for each namespace used lately ---- */

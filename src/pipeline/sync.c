@@ -38,21 +38,31 @@ bool netns_asked(const struct pipeline *p, uint32_t inode)
 	return !p->n_netns;
 }
 
-/* Sockets that no file led to, namespace by namespace; one that vanishes meanwhile is left out. */
-static void fileless_all(struct pipeline *p)
+/*
+ * Sockets that no file led to, namespace by namespace; one that vanishes meanwhile is left out. How many could not be
+ * looked into: too many for the limit of open files, or a /proc that hides them.
+ */
+static uint32_t fileless_all(struct pipeline *p)
 {
 	struct netns_list list = { 0 };
+	uint32_t cut;
 	int home;
 
 	if (netns_list_all(&list) < 0)
-		return;
+		return 1;
+	cut = (uint32_t)list.cut;
 	for (size_t i = 0; i < list.n && !p->stop; i++) {
-		if (!netns_asked(p, list.items[i].inode) || netns_enter(list.items[i].fd, &home) < 0)
+		if (!netns_asked(p, list.items[i].inode))
 			continue;
+		if (netns_enter(list.items[i].fd, &home) < 0) {
+			cut++;
+			continue;
+		}
 		(void)tracer_iterate_fileless(p->tracer, drain_between, p);
 		(void)netns_leave(home);
 	}
 	netns_list_done(&list);
+	return cut;
 }
 
 struct presence {
@@ -129,15 +139,16 @@ static uint64_t snapshot_found(struct pipeline *p)
 int pipeline_snapshot(struct pipeline *p)
 {
 	uint64_t begin = clock_boot_ns();
+	uint32_t netns_cut = 0;
 	struct record rec;
 	int r;
 
 	p->syncing = true;
 	r = tracer_iterate(p->tracer, true, drain_between, p);
 	if (r == -ENOTSUP)
-		r = snapshot_from_proc(p);
+		r = snapshot_from_proc(p, &netns_cut);
 	else if (!r)
-		fileless_all(p);
+		netns_cut = fileless_all(p);
 	if (r < 0 || p->asked_to_end)
 		return r < 0 ? r : p->error; /* told to end before it was complete: nothing is in step */
 	drain_to_here(p);
@@ -146,6 +157,7 @@ int pipeline_snapshot(struct pipeline *p)
 	p->syncing = false;
 	record_now(&rec, ACTION_SYNCED);
 	rec.count = snapshot_found(p);
+	rec.netns_cut = netns_cut;
 	rec.took_us = (rec.time_ns - begin) / 1000;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
 	losses_check(p);
@@ -253,7 +265,7 @@ void missed_check(struct pipeline *p)
 
 /* ---- resync ---- */
 
-/* A socket that is tracked and not in the ledger, although it should have been told. */
+/* A socket that is tracked and not in the ledger, although it should have been told; or there, and its listen is not. */
 struct missing {
 	uint64_t sk;
 	struct pl_tracked value;
@@ -266,6 +278,11 @@ struct comparison {
 	uint64_t kept;
 };
 
+static bool listen_was_lost(const struct entry *e, const struct pl_tracked *value)
+{
+	return value->told == PL_TOLD_LOST && value->flags & PL_LISTENED && !e->listened;
+}
+
 static int tracked_compare(void *arg, uint64_t sk, const struct pl_tracked *value)
 {
 	struct comparison *c = arg;
@@ -274,7 +291,8 @@ static int tracked_compare(void *arg, uint64_t sk, const struct pl_tracked *valu
 	if (e && e->tracked_ns == value->since_ns) {
 		e->mark = c->pipeline->mark;
 		c->kept++;
-		return 0;
+		if (!listen_was_lost(e, value))
+			return 0;
 	}
 	if (value->told == PL_TOLD_NOT || value->told == PL_TOLD_HIDDEN)
 		return 0;
@@ -337,6 +355,20 @@ static bool still_tracked(struct pipeline *p, uint64_t sk, uint64_t tracked_ns)
 	return !tracer_tracked_get(p->tracer, sk, &now) && now.since_ns == tracked_ns;
 }
 
+/* A socket that was told as bound listens, and the ring was full then. */
+static void missing_listen(struct pipeline *p, const struct missing *m, struct entry *e)
+{
+	struct record rec;
+
+	if (!listen_was_lost(e, &m->value) || !still_tracked(p, m->sk, m->value.since_ns))
+		return;
+	missing_record(m, &rec);
+	rec.action = ACTION_LISTEN;
+	rec.socket_id = e->id;
+	(void)ledger_hold(p->ledger, &rec, e->process);
+	pipeline_tell(p, &rec, e, e->process, NULL);
+}
+
 static uint64_t missing_add(struct pipeline *p, const struct comparison *c)
 {
 	uint64_t added = 0;
@@ -349,6 +381,7 @@ static uint64_t missing_add(struct pipeline *p, const struct comparison *c)
 		e = ledger_find(p->ledger, m->sk);
 		if (e && e->tracked_ns == m->value.since_ns) {
 			e->mark = p->mark; /* its record was in the ring */
+			missing_listen(p, m, e);
 			continue;
 		}
 		if (!still_tracked(p, m->sk, m->value.since_ns))

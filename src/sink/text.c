@@ -86,11 +86,16 @@ static int on_start(struct text *t, const struct view *v)
 }
 
 /* Without a filter they are not shown: say how to see them. */
-static void talk_held(struct text *t, uint64_t n)
+static void talk_held(struct text *t, const struct record *synced)
 {
-	talk_count(t, n, "port already held", "ports already held");
+	talk_count(t, synced->count, "port already held", "ports already held");
 	if (!t->o.current_first)
 		buf_puts(&t->talk, " (see: portlog action snapshot)");
+	if (!synced->netns_cut)
+		return;
+	buf_puts(&t->talk, "; ");
+	talk_count(t, synced->netns_cut, "namespace", "namespaces");
+	buf_puts(&t->talk, " could not be looked into");
 }
 
 /* @synced NULL: the snapshot has not ended, or there is none. */
@@ -100,7 +105,7 @@ static int open_watch(struct text *t, const struct record *synced)
 		   t->blind.len && !t->o.verbose ? "; their blind spots: -v" : "");
 	if (synced) {
 		buf_puts(&t->talk, "; ");
-		talk_held(t, synced->count);
+		talk_held(t, synced);
 	}
 	buf_puts(&t->talk, t->o.ephemeral ? ". Ctrl-C stops.\n"
 					  : "; port-0 binds hidden (--ephemeral). Ctrl-C stops.\n");
@@ -116,7 +121,7 @@ static int on_synced(struct text *t, const struct view *v)
 	if (!t->opened)
 		return open_watch(t, v->rec);
 	buf_puts(&t->talk, "portlog: ");
-	talk_held(t, v->rec->count);
+	talk_held(t, v->rec);
 	buf_putc(&t->talk, '\n');
 	return write_talk(t);
 }

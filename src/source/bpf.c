@@ -42,7 +42,8 @@ struct tracer {
 	int cgroup_fd;
 	bool autobind; /* ports taken without bind are asked for */
 	bool no_iterators;
-	char refused[REFUSED_MAX][NAME_LEN]; /* programs that the kernel did not take, though it seems to have all for them */
+	char refused[REFUSED_MAX]
+		    [NAME_LEN]; /* programs that the kernel did not take, though it seems to have all for them */
 	size_t n_refused;
 	bool only_required; /* it refused more than that: rows that are not required are given up */
 	bool fexit_refused; /* probed: the host does not take fexit programs */

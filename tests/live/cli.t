@@ -110,6 +110,7 @@ marks "'EADDRINSUE' is not an error; did you mean 'errno EADDRINUSE'?" "errno EA
 marks "two 'port' side by side, which nothing can be both of; join them with 'or'" "80 90" "   ^~" 80 -x 90
 marks "there is no field 'prot'; did you mean 'proto'?" "pid,prot" "    ^~~~" -F pid,prot
 marks "a field is missing; portlog-fields(7) lists them" "pid," "    ^" -F pid,
+marks "a field is given twice" "pid,port,pid" "         ^~~" -F pid,port,pid
 
 problem=
 for word in history record list why wait boot doctor plot top; do

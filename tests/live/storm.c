@@ -3,13 +3,16 @@
  * Binds by explicit port at full speed: what portlog told and what it said that it lost are what was made, and its
  * ledger is right again after the resync. STORM_BINDS says how many (default 1,000,000).
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +25,8 @@
 #define BARRIER_PORT 20000
 #define DEFAULT_RING "8M"
 #define SMALL_RING "256K" /* too small for what comes: what is lost must be said */
+#define LISTEN_PORT 20001
+#define FILLS_SMALL_RING 4000 /* binds */
 #define FIELDS "action,socket_id,port,count,lost_action,correction"
 
 /* Counted by looking at bytes alone: a line is as long as it must be, and its order is the table's. */
@@ -241,6 +246,50 @@ static void one_producer(unsigned n)
 	free(t);
 }
 
+/* Lines until @action on LISTEN_PORT comes by, which it leaves in @ret (an empty text: it did not). */
+static void await_line(struct tracer *tracer, const char *action, char *ret, size_t size)
+{
+	size_t len;
+	char *line;
+
+	*ret = '\0';
+	while ((line = tracer_line(tracer, now_ms() + TRACER_TIMEOUT_MS, &len))) {
+		if (number_after(line, "\"port\":") != LISTEN_PORT || !is_action(line, action))
+			continue;
+		snprintf(ret, size, "%s", line);
+		return;
+	}
+}
+
+/* The reader stands still until the ring is full: so the listen, and nothing else that matters, finds no room. */
+static void lost_listen(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(LISTEN_PORT),
+				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char bound[512], listened[512];
+	struct tracer tracer;
+
+	start_portlog(&tracer, SMALL_RING, -1);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)))
+		tap_bail("bind: %s", strerror(errno));
+	await_line(&tracer, "bind", bound, sizeof(bound));
+	kill(tracer.pid, SIGSTOP);
+	bench_bind(2000, 1000, FILLS_SMALL_RING);
+	if (listen(fd, 1))
+		tap_bail("listen: %s", strerror(errno));
+	kill(tracer.pid, SIGCONT);
+	await_line(&tracer, "listen", listened, sizeof(listened));
+	tap_result(*bound && strstr(listened, "\"correction\":true") &&
+			   number_after(listened, "\"id\":") == number_after(bound, "\"id\":"),
+		   "a listen that was lost is told by the resync");
+	tap_note("%s", listened);
+	tracer_stop(&tracer);
+	tracer_done(&tracer);
+	close(fd);
+}
+
 int main(void)
 {
 	unsigned n = (unsigned)atoi(getenv("STORM_BINDS") ?: "1000000");
@@ -252,5 +301,6 @@ int main(void)
 	storm(n, DEFAULT_RING);
 	storm(n / 4, SMALL_RING);
 	one_producer(n / 4);
+	lost_listen();
 	return tap_end();
 }

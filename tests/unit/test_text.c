@@ -210,6 +210,18 @@ static void the_opening_line_does_not_wait_for_ever(void **state)
 	assert_has(talk(s), "\nportlog: 1 port already held (see: portlog action snapshot)\n");
 }
 
+static void namespaces_that_were_not_looked_into_are_said(void **state)
+{
+	struct sheet *s = *state;
+	struct view v;
+
+	tell(s, view_of(.action = ACTION_START));
+	v = *view_of(.action = ACTION_SYNCED, .count = 2);
+	((struct record *)v.rec)->netns_cut = 3;
+	tell(s, &v);
+	assert_has(talk(s), "; 3 namespaces could not be looked into");
+}
+
 static void what_is_told_is_not_called_hidden(void **state)
 {
 	struct sheet *s = *state;
@@ -862,6 +874,7 @@ int main(void)
 		fact(what_a_person_sees),
 		fact(quiet_says_nothing_beside_the_data),
 		fact(the_opening_line_does_not_wait_for_ever),
+		fact(namespaces_that_were_not_looked_into_are_said),
 		fact(what_is_told_is_not_called_hidden),
 		fact(the_snapshot_is_a_number_unless_it_was_asked_for),
 		fact(a_correction_is_told_even_so),
