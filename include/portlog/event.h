@@ -55,6 +55,7 @@
 #define PL_PEER 0x80000u      /* the socket is connected */
 #define PL_LISTENED 0x100000u /* the socket has listened at some time */
 #define PL_BEFORE 0x200000u   /* it was there before the tracer: since_ns is when the snapshot saw it */
+#define PL_OPEN 0x1000000u    /* holder: its process has it open, by the descriptor that it was bound by */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1
@@ -178,6 +179,7 @@ struct pl_tracked {
 	__u64 cgroup_id;
 	__u64 cookie;
 	__u64 inode;
+	__u64 files; /* address of the process's descriptors; 0: unknown */
 	__u32 flags;
 	__u32 pid;
 	__u32 ppid;
@@ -195,7 +197,7 @@ struct pl_tracked {
 	__u8 addr[16];
 	char comm[PL_COMM_LEN];
 	char iface[PL_IFACE_LEN];
-	__u32 reserved;
+	__u32 fd; /* of the socket there, plus 1; 0: unknown */
 };
 
 /* One row of the iterator when it is asked who has a socket open. */
@@ -230,7 +232,7 @@ struct pl_last_owner {
 	char comm[PL_COMM_LEN];
 };
 
-_Static_assert(sizeof(struct pl_tracked) == 144, "pl_tracked has a hole");
+_Static_assert(sizeof(struct pl_tracked) == 152, "pl_tracked has a hole");
 _Static_assert(sizeof(struct pl_owner) == 64, "pl_owner has a hole");
 _Static_assert(sizeof(struct pl_port) == 12, "pl_port has a hole");
 _Static_assert(sizeof(struct pl_last_owner) == 56, "pl_last_owner has a hole");

@@ -190,6 +190,7 @@ struct holder {
 	uint8_t since_precision;
 	bool last_owner; /* the process is the one that had it last: it is gone or has let go */
 	bool tripped;    /* the kernel's own check stopped here */
+	bool open;       /* its process is known to have it open */
 	uint32_t sock_uid;
 	uint32_t uid;
 	uint32_t pid;          /* 0: no process known */
