@@ -108,6 +108,11 @@ marks "'nginx' is no keyword of a filter; a process name is 'comm nginx'" "nginx
 marks "'EADDRINSUE' is not an error; did you mean 'errno EADDRINUSE'?" "errno EADDRINSUE" "      ^~~~~~~~~~" \
 	errno EADDRINSUE
 marks "two 'port' side by side, which nothing can be both of; join them with 'or'" "80 90" "   ^~" 80 -x 90
+# The word behind an option is its value, also when the option is cut or stands in a cluster: no command, no filter.
+for options in "--out json" "--netn host" "-Nbasic" "-tuN host" "-tc5"; do
+	# shellcheck disable=SC2086 # two words
+	marks "65536 is no port: ports end at 65535" "port 65536" "     ^~~~~" $options trace port 65536
+done
 marks "there is no field 'prot'; did you mean 'proto'?" "pid,prot" "    ^~~~" -F pid,prot
 marks "a field is missing; portlog-fields(7) lists them" "pid," "    ^" -F pid,
 marks "a field is given twice" "pid,port,pid" "         ^~~" -F pid,port,pid
