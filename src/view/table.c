@@ -68,12 +68,12 @@ static void put_since(struct buf *b, const struct view *v, const struct table_op
 	buf_puts(b, text);
 }
 
-/* Where a plain listener would say nothing. */
+/* A plain listener says nothing, and of the kernel's own PROCESS does. */
 static const char *const kind_notes[N_HOLDER_KINDS] = {
-	[HOLDER_BOUND] = "bound, not listening",   [HOLDER_SHUTDOWN] = "shut down, still bound",
-	[HOLDER_INHERITED] = "inherited",          [HOLDER_IN_FLIGHT] = "no process has it open",
-	[HOLDER_ACCEPTED] = "accepted connection", [HOLDER_CLIENT] = "client",
-	[HOLDER_KERNEL] = "the kernel's own",      [HOLDER_UNKNOWN] = "owner unknown",
+	[HOLDER_BOUND] = "not listening", [HOLDER_SHUTDOWN] = "shut down",
+	[HOLDER_INHERITED] = "inherited", [HOLDER_IN_FLIGHT] = "in flight",
+	[HOLDER_ACCEPTED] = "accepted",   [HOLDER_CLIENT] = "client",
+	[HOLDER_KERNEL] = NULL,           [HOLDER_UNKNOWN] = "owner unknown",
 };
 
 /* The kernel may exceed what it says by up to 1.4 s. */
@@ -83,8 +83,7 @@ static void note_time_wait(struct buf *b, const struct record *rec)
 
 	buf_puts(b, "TIME_WAIT");
 	if (rec->expires_ns)
-		buf_printf(b, ", free in <= %" PRIu64 " s",
-			   (left_ns + 3 * NS_PER_S / 2 + NS_PER_S - 1) / NS_PER_S);
+		buf_printf(b, " <= %" PRIu64 " s", (left_ns + 3 * NS_PER_S / 2 + NS_PER_S - 1) / NS_PER_S);
 }
 
 static void put_note(struct buf *b, const struct view *v, const struct table_options *o)
