@@ -477,7 +477,7 @@ static void unprivileged(const char *name, int (*before)(void))
 	if (r == 77)
 		tap_skip(name, "cannot be made here");
 	else
-		tap_result(r == 0 && file_has(out, "21002  -") && file_has(out, "21011  %d", nobodys) &&
+		tap_result(r == 0 && file_has(out, "21005  -") && file_has(out, "21011  %d", nobodys) &&
 				   file_has(out, "as root"),
 			   "%s", name);
 	unlink(out);
