@@ -145,6 +145,8 @@ static int list_show(struct list *l)
 	if (r < 0)
 		return r;
 	table_options(l);
+	if (l->table.form == TABLE_NARROW && !l->table.only && !l->table.sort && filter_is_empty(l->filter))
+		inventory_brief(l->inv);
 	r = table_render(inventory_ledger(l->inv), &l->table, &out, &shown);
 	if (!r)
 		r = buf_write(&out, STDOUT_FILENO);

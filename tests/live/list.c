@@ -451,7 +451,7 @@ static int as_nobody_run(int (*before)(void), const char *out)
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static bool file_has(const char *path, const char *fmt, ...)
+static bool __attribute__((format(printf, 2, 3))) file_has(const char *path, const char *fmt, ...)
 {
 	auto_fclose FILE *f = fopen(path, "re");
 	char line[512], want[128];
