@@ -115,8 +115,8 @@ static __always_inline void row_full(struct pl_row *row, struct sock *sk)
 		row_tcp(row, sk);
 }
 
-/* @task: who has it open; NULL: no file led here. @flags: beside its own. */
-subprog void row_write(struct seq_file *seq, struct sock *sk, struct task_struct *task, u32 flags)
+/* @task: who has it open; NULL: no file led here. */
+subprog void row_write(struct seq_file *seq, struct sock *sk, struct task_struct *task)
 {
 	struct pl_row row = {};
 
@@ -128,7 +128,6 @@ subprog void row_write(struct seq_file *seq, struct sock *sk, struct task_struct
 	} else {
 		row_full(&row, sk);
 	}
-	row.flags |= flags;
 	if (task)
 		caller_fill(&row, task);
 	bpf_seq_write(seq, &row, sizeof(row));
@@ -155,7 +154,7 @@ int list_file(struct bpf_iter__task_file *ctx)
 	if (!BPF_CORE_READ(sk, __sk_common.skc_num) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)) ||
 	    !netns_wanted(sk) || !is_holder(sk, BPF_CORE_READ(sk, __sk_common.skc_state), proto))
 		return 0;
-	row_write(ctx->meta->seq, sk, task, 0);
+	row_write(ctx->meta->seq, sk, task);
 	return 0;
 }
 
@@ -174,7 +173,7 @@ int list_tcp(struct bpf_iter__tcp *ctx)
 		return 0;
 	if (!port_wanted(common->skc_num))
 		return 0;
-	row_write(ctx->meta->seq, scalar_socket(sk), NULL, 0);
+	row_write(ctx->meta->seq, scalar_socket(sk), NULL);
 	return 0;
 }
 
@@ -185,7 +184,7 @@ int list_udp(struct bpf_iter__udp *ctx)
 
 	if (!sk || !sk->__sk_common.skc_num || !port_wanted(sk->__sk_common.skc_num))
 		return 0;
-	row_write(ctx->meta->seq, scalar_socket(sk), NULL, 0);
+	row_write(ctx->meta->seq, scalar_socket(sk), NULL);
 	return 0;
 }
 
@@ -227,6 +226,19 @@ u64 message_step(u64 message)
 	return (u64)BPF_CORE_READ(skb, next);
 }
 
+/* Only what finds the socket among those that are known: each member more is verified for each turn of the loop. */
+static __always_inline void flying_write(struct seq_file *seq, struct sock *sk)
+{
+	struct pl_row row = { .kind = PL_ROW, .size = sizeof(row), .flags = PL_IN_FLIGHT };
+
+	row.sk = (u64)sk;
+	row.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	row.inode = socket_inode(sk, &row.sock_uid);
+	row.netns = socket_netns(sk);
+	row.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	bpf_seq_write(seq, &row, sizeof(row));
+}
+
 /* The queue is not locked: what a reader takes away meanwhile ends the walk, or is told though it has just arrived. */
 SEC("pl_iter/unix")
 int list_unix(struct bpf_iter__unix *ctx)
@@ -244,7 +256,7 @@ int list_unix(struct bpf_iter__unix *ctx)
 	for (int i = 0; i < FLYING_MAX; i++) {
 		if (i >= flying_count)
 			break;
-		row_write(ctx->meta->seq, (void *)flying[i], NULL, PL_IN_FLIGHT);
+		flying_write(ctx->meta->seq, (void *)flying[i]);
 	}
 	return 0;
 }

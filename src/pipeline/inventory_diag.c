@@ -215,7 +215,8 @@ static int netns_ask(struct pass *p, const struct netns *ns,
 {
 	struct inventory *inv = p->inv;
 	uint16_t port = single_port(inv);
-	uint32_t states = 1u << TCP_STATE_LISTEN | 1u << STATE_BIT_BOUND |
+	/* Sockets that are only bound cost a walk over a table of all namespaces each time, and have a file. */
+	uint32_t states = 1u << TCP_STATE_LISTEN | (inv->lister ? 0 : 1u << STATE_BIT_BOUND) |
 			  (inv->o.time_wait ? 1u << TCP_STATE_TIME_WAIT : 0);
 	struct diag_query queries[] = {
 		{ .tcp = true, .states = inv->o.connections ? 0 : states, .port = port },
