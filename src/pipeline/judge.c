@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From an inventory to a verdict. */
+#include "pipeline/judge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "pipeline/inventory.h"
+#include "util/fail.h"
+
+int judge_sockets(struct inventory *inv, uint32_t netns, enum proto proto, uint16_t port, struct holder **ret,
+		  size_t *ret_n)
+{
+	size_t n = inventory_on_port(inv, netns, proto, port, NULL, 0);
+	struct holder *sockets = n ? calloc(n, sizeof(*sockets)) : NULL;
+
+	if (n && !sockets)
+		return fail(-ENOMEM, "look at port %u", port);
+	if (n)
+		inventory_on_port(inv, netns, proto, port, sockets, n);
+	*ret = sockets;
+	*ret_n = n;
+	return 0;
+}
+
+void judge(struct inventory *inv, uint32_t netns, const struct verdict_facts *place,
+	   const struct asker *asker, struct holder *sockets, size_t n, struct verdict *ret)
+{
+	struct verdict_facts facts = *place;
+	struct port_bucket bucket;
+
+	if (!inventory_bucket(inv, netns, asker->port, &bucket))
+		facts.bucket = &bucket;
+	verdict(asker, &facts, sockets, n, ret);
+}
