@@ -303,7 +303,7 @@ void decode_row_record(const struct pl_row *row, struct record *ret)
 	ret->has_process = row->pid != 0;
 	if (!row->pid)
 		return;
-	ret->pid = ret->tid = row->pid;
+	ret->pid = row->pid;
 	ret->ppid = row->ppid;
 	ret->uid = row->uid;
 	ret->gid = row->gid;

@@ -210,8 +210,9 @@ struct holder {
 
 /* What is the same for every record of a run. */
 struct session {
-	char stream[17];  /* 16 hex digits, random for each tracer start */
-	char boot_id[33]; /* 32 hex digits; empty: unknown */
+	const char *schema; /* of JSON; NULL: "portlog/1" */
+	char stream[17];    /* 16 hex digits, random for each tracer start */
+	char boot_id[33];   /* 32 hex digits; empty: unknown */
 	char hostname[65];
 	const char *version;
 	char kernel[65];          /* uname -r */

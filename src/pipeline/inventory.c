@@ -440,6 +440,8 @@ void inventory_view(struct inventory *inv, const struct entry *e, struct owner *
 	ret->n_owners = owners_list(inv, e, owners);
 	ret->owners_count = ret->n_owners ? e->owners_count : 0;
 	enrich_view(inv->enrich, ret);
+	if (!e->told.has_process && !e->told.kernel)
+		ret->user_name = enrich_user(inv->enrich, e->told.sock_uid);
 }
 
 size_t inventory_on_port(struct inventory *inv, uint32_t netns, enum proto proto, uint16_t port,

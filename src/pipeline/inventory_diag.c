@@ -82,7 +82,7 @@ static void record_ids(struct inventory *inv, struct record *rec)
 static void record_owner(struct inventory *inv, struct record *rec, const struct owner *owner)
 {
 	rec->has_process = true;
-	rec->pid = rec->tid = owner->pid;
+	rec->pid = owner->pid;
 	rec->start_ns = owner->start_ns;
 	rec->since_ns = owner->start_ns;
 	rec->since_precision = SINCE_NOT_BEFORE;
@@ -92,10 +92,13 @@ static void record_owner(struct inventory *inv, struct record *rec, const struct
 
 /* ---- one row ---- */
 
-static enum holder_kind row_kind(const struct diag_row *row)
+/* Who asked for a port by its number is not told; a connected UDP socket on a port that the kernel gives did not. */
+static enum holder_kind row_kind(const struct inventory *inv, const struct diag_row *row)
 {
 	if (row->state == TCP_STATE_TIME_WAIT)
 		return HOLDER_TIME_WAIT;
+	if (row->proto == PROTO_UDP && row->peer_port && enrich_port_is_ephemeral(inv->enrich, row->port))
+		return HOLDER_CLIENT;
 	if (row->state == TCP_STATE_LISTEN || row->proto == PROTO_UDP)
 		return HOLDER_LISTENER;
 	if (row->state == TCP_STATE_CLOSE)
@@ -113,7 +116,7 @@ static void row_hold(struct pass *p, const struct diag_row *row)
 
 	record_from_row(&rec, row, p->now_ns);
 	rec.via = VIA_NETLINK;
-	rec.kind = (uint8_t)row_kind(row);
+	rec.kind = (uint8_t)row_kind(inv, row);
 	rec.v6only = row->has_v6only && row->v6only;
 	if (row->state == TCP_STATE_TIME_WAIT && row->expires_ms)
 		rec.expires_ns = p->now_ns + row->expires_ms * NS_PER_MS;
