@@ -56,8 +56,10 @@
 #define PL_PEER 0x80000u      /* the socket is connected */
 #define PL_LISTENED 0x100000u /* the socket has listened at some time */
 #define PL_CONNECT 0x800000u  /* row: connect(2) chose the port (known from 6.18 on) */
-#define PL_BHASH2 0x400000u   /* row: it is in an inet_bind2_bucket */
-#define PL_BEFORE 0x200000u   /* it was there before the tracer: since_ns is when the snapshot saw it */
+#define PL_BY_FAMILY \
+	0x1000000u /* row: its inet_bind2_bucket knows the family, not the kind of address (6.1 to 6.7) */
+#define PL_BHASH2 0x400000u /* row: it is in an inet_bind2_bucket */
+#define PL_BEFORE 0x200000u /* it was there before the tracer: since_ns is when the snapshot saw it */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1

@@ -110,7 +110,8 @@ static bool saddr_is_one(const struct rcv_saddr *s)
 	return !v4_any(s);
 }
 
-static bool bucket2_meets(const struct rcv_saddr *asked, const struct rcv_saddr *held)
+/* @by_family: an IPv6 socket that asks does not see ::ffff:0.0.0.0 (inet_bind2_bucket_match_addr_any() until 6.7). */
+static bool bucket2_meets(const struct rcv_saddr *asked, const struct rcv_saddr *held, bool by_family)
 {
 	bool asked_v4 = !asked->is6 || asked->type == TYPE_MAPPED;
 
@@ -118,6 +119,8 @@ static bool bucket2_meets(const struct rcv_saddr *asked, const struct rcv_saddr 
 		return false;
 	if (!memcmp(asked->v6, held->v6, 16) || held->type == TYPE_ANY)
 		return true;
+	if (by_family && asked->is6 && held->is6)
+		return false;
 	return held->type == TYPE_MAPPED && v4_any(held) && asked_v4;
 }
 
@@ -125,7 +128,7 @@ static bool bucket2_meets(const struct rcv_saddr *asked, const struct rcv_saddr 
 
 /* Facts of a socket that may be unknown, as one of their possible values. */
 struct guess {
-	bool reuse, reuseport, v6only;
+	bool reuse, reuseport, v6only, by_family;
 };
 
 /* What a socket on the port means for the bind. */
@@ -140,12 +143,12 @@ static bool same_device(const struct asker *a, const struct holder *h)
 	return !a->ifindex || !h->ifindex || a->ifindex == h->ifindex;
 }
 
-static bool addresses_meet(const struct asker *a, const struct holder *h, bool v6only)
+static bool addresses_meet(const struct asker *a, const struct holder *h, const struct guess *g)
 {
-	struct rcv_saddr asked = saddr_asked(a), held = saddr_of(h->family, &h->addr, v6only);
+	struct rcv_saddr asked = saddr_asked(a), held = saddr_of(h->family, &h->addr, g->v6only);
 
-	if (a->proto != PROTO_UDP && h->bhash2 && saddr_is_one(&asked))
-		return bucket2_meets(&asked, &held);
+	if (a->proto != PROTO_UDP && (h->bhash2 || g->by_family) && saddr_is_one(&asked))
+		return bucket2_meets(&asked, &held, g->by_family);
 	return saddr_meet(&asked, &held, true);
 }
 
@@ -158,13 +161,13 @@ static enum outcome tcp_outcome(const struct asker *a, const struct holder *h, c
 		return PASSES;
 	if ((a->options & OPT_REUSEPORT) && g->reuseport && (time_wait || a->uid == h->sock_uid))
 		return PASSES;
-	return addresses_meet(a, h, g->v6only) ? CONFLICTS : PASSES;
+	return addresses_meet(a, h, g) ? CONFLICTS : PASSES;
 }
 
 /* udp_lib_lport_inuse() */
 static enum outcome udp_outcome(const struct asker *a, const struct holder *h, const struct guess *g)
 {
-	if (((a->options & OPT_REUSEADDR) && g->reuse) || !addresses_meet(a, h, g->v6only))
+	if (((a->options & OPT_REUSEADDR) && g->reuse) || !addresses_meet(a, h, g))
 		return PASSES;
 	return (a->options & OPT_REUSEPORT) && g->reuseport && a->uid == h->sock_uid ? ADMITS : CONFLICTS;
 }
@@ -182,13 +185,15 @@ static unsigned outcomes(const struct asker *a, const struct holder *h)
 
 	if (!same_device(a, h))
 		return PASSES;
-	for (unsigned i = 0; i < 8; i++) {
-		struct guess g = { .reuse = i & 1, .reuseport = i & 2, .v6only = i & 4 };
+	for (unsigned i = 0; i < 16; i++) {
+		struct guess g = { i & 1, i & 2, i & 4, i & 8 };
 
 		if (h->has_options && (g.reuse != !!(h->options & OPT_REUSEADDR) ||
 				       g.reuseport != !!(h->options & OPT_REUSEPORT)))
 			continue;
 		if (knows_v6only(h) && g.v6only != h->v6only)
+			continue;
+		if (h->has_options && g.by_family != h->by_family)
 			continue;
 		seen |= a->proto == PROTO_UDP ? udp_outcome(a, h, &g) : tcp_outcome(a, h, &g);
 	}
@@ -234,7 +239,14 @@ static bool is_race(const struct asker *a, const struct holder *h)
 	return h->state == TCP_CLOSE && outcomes(&bare, h) & CONFLICTS;
 }
 
-static struct tally tally(const struct asker *a, struct holder *sockets, size_t n)
+/* sock_i_uid() takes a socket without a file, but for one in TIME_WAIT, for root's; sk_uid() (6.17) remembers. */
+static void orphan_adopt(struct holder *h, bool by_root)
+{
+	if (by_root && !h->inode && h->state != TCP_TIME_WAIT)
+		h->sock_uid = 0;
+}
+
+static struct tally tally(const struct asker *a, bool orphans_by_root, struct holder *sockets, size_t n)
 {
 	struct tally t = { 0 };
 
@@ -243,6 +255,7 @@ static struct tally tally(const struct asker *a, struct holder *sockets, size_t 
 
 		if (!is_rival(a, &sockets[i]))
 			continue;
+		orphan_adopt(&sockets[i], orphans_by_root);
 		t.rivals++;
 		t.listens |= sockets[i].state == TCP_LISTEN;
 		seen = outcomes(a, &sockets[i]);
@@ -331,11 +344,11 @@ static enum answer bind_udp(const struct asker *a, const struct tally *t, enum m
 static void judge_port(const struct asker *a, const struct verdict_facts *facts, struct holder *sockets,
 		       size_t n, struct verdict *ret)
 {
-	struct tally t = tally(a, sockets, n);
+	struct tally t = tally(a, facts->orphans_by_root, sockets, n);
 
 	ret->bind = a->proto == PROTO_UDP ? bind_udp(a, &t, &ret->missing)
 					  : bind_tcp(a, facts, &t, &ret->missing);
-	if (ret->bind == ANSWER_YES && facts->cut) {
+	if (ret->bind == ANSWER_YES && facts->cut && a->proto != PROTO_UDP) {
 		ret->bind = ANSWER_UNKNOWN;
 		ret->missing = MISSING_SOCKETS;
 	}

@@ -56,8 +56,9 @@ struct verdict_facts {
 	const struct port_bucket *bucket; /* TCP; NULL: unknown */
 	int unprivileged_port_start;      /* -1: unknown */
 	enum locality locality;
-	bool nonlocal_bind; /* ip_nonlocal_bind of the address's family */
-	bool cut;           /* there are more sockets on the port than are handed in */
+	bool nonlocal_bind;   /* ip_nonlocal_bind of the address's family */
+	bool orphans_by_root; /* a socket without a file counts as root's (until 6.16) */
+	bool cut;             /* there may be more sockets on the port than are handed in */
 };
 
 struct verdict {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "pipeline/inventory.h"
+#include "source/kernel_names.h"
+#include "util/cleanup.h"
 #include "util/fail.h"
 
 int judge_sockets(struct inventory *inv, uint32_t netns, enum proto proto, uint16_t port, struct holder **ret,
@@ -21,6 +23,20 @@ int judge_sockets(struct inventory *inv, uint32_t netns, enum proto proto, uint1
 	*ret = sockets;
 	*ret_n = n;
 	return 0;
+}
+
+/*
+ * sock_i_uid() left with 6.17 (c51da3f7a161). sock_diag lists sockets that are only bound since 6.8 (91051f003948);
+ * without BPF and without that, nobody knows what else is on a port.
+ */
+void judge_facts(struct inventory *inv, struct verdict_facts *facts)
+{
+	static const char *const names[] = { "sock_i_uid", "TCP_BOUND_INACTIVE" };
+	bool has[ARRAY_SIZE(names)] = { false };
+
+	(void)kernel_names_find(names, ARRAY_SIZE(names), has);
+	facts->orphans_by_root = has[0];
+	facts->cut = !inventory_uses_bpf(inv) && !has[1];
 }
 
 void judge(struct inventory *inv, uint32_t netns, const struct verdict_facts *place,

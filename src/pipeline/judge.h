@@ -14,6 +14,9 @@ struct inventory;
 int judge_sockets(struct inventory *inv, uint32_t netns, enum proto proto, uint16_t port, struct holder **ret,
 		  size_t *ret_n);
 
+/* What the kernel and the inventory are like, into @facts: orphans_by_root, cut. Once for each inventory. */
+void judge_facts(struct inventory *inv, struct verdict_facts *facts);
+
 /*
  * Would @asker get its port in namespace @netns? @place: the facts of the namespace; of the bucket the inventory knows.
  * @sockets of judge_sockets(): those in the way come first then.

@@ -432,6 +432,7 @@ static void scene_judge(struct scene *s, struct inventory *inv, uint32_t netns)
 	auto_free struct holder *sockets = NULL;
 	size_t n = 0;
 
+	judge_facts(inv, &place);
 	if (judge_sockets(inv, netns, s->udp ? PROTO_UDP : PROTO_TCP, s->port, &sockets, &n))
 		tap_bail("%s", fail_story());
 	for (size_t i = 0; i < ASKERS; i++) {
@@ -614,6 +615,7 @@ static struct verdict verdict_on(const struct side *s, uint16_t port)
 	struct verdict v;
 	size_t n = 0;
 
+	judge_facts(inv, &place);
 	if (judge_sockets(inv, net_namespace_inode(), a.proto, port, &sockets, &n))
 		tap_bail("%s", fail_story());
 	judge(inv, net_namespace_inode(), &place, &a, sockets, n, &v);
