@@ -141,7 +141,8 @@ static int ask_judge(struct making *m, const struct address *addr, struct ask *a
 	error = told->bind_error ? told->bind_error : told->listen_error;
 	if (!error && told->bind == ANSWER_YES && told->listen == ANSWER_YES)
 		return 0;
-	rec = record_of(&ask->asker, error ? error : EADDRINUSE, bare);
+	/* Where it depends on the other socket's options nothing may be said of what SO_REUSEADDR cannot do. */
+	rec = record_of(&ask->asker, error ? error : EADDRINUSE, bare || told->missing == MISSING_OPTIONS);
 	r = in_way_keep(m, ask, &rec, told->n_in_way);
 	if (!r)
 		ask_explain(m, ask, &rec);

@@ -87,7 +87,14 @@ static void knobs_set(struct inventory_bpf__rodata *k, const struct lister_optio
 	memcpy((void *)k->opt_port_bits, o->filter->ports, sizeof(o->filter->ports));
 }
 
-static int skeleton_load(const struct lister_options *o, int small_btf_fd, struct inventory_bpf **ret)
+/* Before 5.15 there is no iterator over Unix sockets. */
+static bool has_unix(const struct kernel_btf *btf)
+{
+	return kernel_btf_find(btf, "bpf_iter_unix", BTF_KIND_FUNC);
+}
+
+static int skeleton_load(const struct lister_options *o, const struct kernel_btf *btf, int small_btf_fd,
+			 struct inventory_bpf **ret)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts);
 	char path[32];
@@ -100,6 +107,7 @@ static int skeleton_load(const struct lister_options *o, int small_btf_fd, struc
 	if (!*ret)
 		return bpf_cannot_load(-errno, "open the BPF object");
 	knobs_set((*ret)->rodata, o);
+	bpf_program__set_autoload((*ret)->progs.list_unix, has_unix(btf));
 	r = inventory_bpf__load(*ret);
 	return r < 0 ? bpf_cannot_load(r == -EINVAL ? -ENOTSUP : r, "load the BPF iterators") : 0;
 }
@@ -124,7 +132,7 @@ int lister_open(const struct lister_options *o, struct lister **ret)
 	elf = inventory_bpf__elf_bytes(&size);
 	small_btf_fd = bpf_small_btf(btf, elf, size);
 	r = handler_set(btf);
-	r = r < 0 ? fail(r, "tell libbpf of our sections") : skeleton_load(o, small_btf_fd, &l->skel);
+	r = r < 0 ? fail(r, "tell libbpf of our sections") : skeleton_load(o, btf, small_btf_fd, &l->skel);
 	kernel_btf_close(btf);
 	if (r < 0) {
 		lister_close(l);
@@ -187,4 +195,14 @@ int lister_files(struct lister *l, int (*each)(void *arg, const void *row, size_
 int lister_sockets(struct lister *l, bool udp, int (*each)(void *arg, const void *row, size_t len), void *arg)
 {
 	return iterate(udp ? l->skel->progs.list_udp : l->skel->progs.list_tcp, each, arg);
+}
+
+bool lister_sees_flying(const struct lister *l)
+{
+	return bpf_program__autoload(l->skel->progs.list_unix);
+}
+
+int lister_flying(struct lister *l, int (*each)(void *arg, const void *row, size_t len), void *arg)
+{
+	return lister_sees_flying(l) ? iterate(l->skel->progs.list_unix, each, arg) : -ENOTSUP;
 }

@@ -12,7 +12,7 @@
 #include "core/process.h"
 #include "util/json.h"
 
-#define HOLDERS_TOLD 16
+#define HOLDERS_TOLD 8
 
 /* An object or a list under way: commas are put where they are needed. */
 static void comma(struct buf *b)

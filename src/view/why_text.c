@@ -418,7 +418,7 @@ static void note_elsewhere(struct page *p)
 /* Without a recording nobody knows who had a free port last. */
 static void note_last(struct page *p)
 {
-	if (answer_may_fail(p->a) || p->a->proto == PROTO_UDP)
+	if (answer_may_fail(p->a) || p->a->proto == PROTO_UDP || bare_differs(p, &p->a->asks[0]))
 		return;
 	row_begin(p, "last");
 	buf_printf(&p->line,

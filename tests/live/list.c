@@ -451,7 +451,7 @@ static int as_nobody_run(int (*before)(void), const char *out)
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static bool file_has(const char *path, const char *fmt, ...)
+static bool __attribute__((format(printf, 2, 3))) file_has(const char *path, const char *fmt, ...)
 {
 	auto_fclose FILE *f = fopen(path, "re");
 	char line[512], want[128];
@@ -477,7 +477,7 @@ static void unprivileged(const char *name, int (*before)(void))
 	if (r == 77)
 		tap_skip(name, "cannot be made here");
 	else
-		tap_result(r == 0 && file_has(out, "21002  -") && file_has(out, "21011  %d", nobodys) &&
+		tap_result(r == 0 && file_has(out, "21005  -") && file_has(out, "21011  %d", nobodys) &&
 				   file_has(out, "as root"),
 			   "%s", name);
 	unlink(out);
