@@ -183,6 +183,9 @@ static void explain_accepted(struct matter *m)
 	else
 		clause_say(&m->hint, "SO_REUSEADDR before bind, or end the connections: ");
 	matter_say_stop(m);
+	/* What closes first stays in TIME_WAIT, with the options it had. */
+	if (m->first->has_options && !(m->first->options & OPT_REUSEADDR))
+		clause_say(&m->hint, "; a TIME_WAIT of it may keep the port for a minute more");
 }
 
 static void explain_time_wait(struct matter *m)
