@@ -3,6 +3,7 @@
 #ifndef SOURCE_BPF_COMMON_H
 #define SOURCE_BPF_COMMON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,8 @@ void bpf_said_clear(void); /* what libbpf complained of so far is another attemp
 
 /* The story of what could not be done, and the one fix that fits this machine. Returns @error. */
 int bpf_cannot_load(int error, const char *doing);
+
+bool bpf_in_user_namespace(void); /* not the first one: its root has no say over the kernel */
 
 /* Inode of portlog's own pid namespace; 0: the first one, where a process has the number that the kernel calls it by. */
 unsigned bpf_own_pidns(void);
