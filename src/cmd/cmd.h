@@ -7,7 +7,7 @@
 
 #include "util/args.h"
 
-#define COMMANDS(X) X(trace) X(list) X(doctor)
+#define COMMANDS(X) X(trace) X(list) X(wait) X(doctor)
 
 #define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2
