@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What holds ports now: iterators that write a row for each socket and process through their file. An object of its own,
- * without the tracer's maps, ring and hooks, so that a look at the ports costs a scan and little more.
+ * without the tracer's maps, ring and hooks, so that a look at the ports costs a scan and little more. The sections are
+ * "iter" to the kernel; src/source/bpf_inventory.c says why they have a name of their own.
  */
 #include "portlog.bpf.h"
 
@@ -123,7 +124,7 @@ subprog void row_write(struct seq_file *seq, struct sock *sk, struct task_struct
 	bpf_seq_write(seq, &row, sizeof(row));
 }
 
-SEC("iter/task_file")
+SEC("pl_iter/task_file")
 int list_file(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
@@ -149,7 +150,7 @@ int list_file(struct bpf_iter__task_file *ctx)
 }
 
 /* The sockets of the reader's network namespace, with a file or without. */
-SEC("iter/tcp")
+SEC("pl_iter/tcp")
 int list_tcp(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *common = ctx->sk_common;
@@ -167,7 +168,7 @@ int list_tcp(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
-SEC("iter/udp")
+SEC("pl_iter/udp")
 int list_udp(struct bpf_iter__udp *ctx)
 {
 	struct sock *sk = (void *)ctx->udp_sk;

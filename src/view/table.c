@@ -68,12 +68,12 @@ static void put_since(struct buf *b, const struct view *v, const struct table_op
 	buf_puts(b, text);
 }
 
-/* Where a plain listener would say nothing. */
+/* A plain listener says nothing, and of the kernel's own PROCESS does. */
 static const char *const kind_notes[N_HOLDER_KINDS] = {
-	[HOLDER_BOUND] = "bound, not listening",   [HOLDER_SHUTDOWN] = "shut down, still bound",
-	[HOLDER_INHERITED] = "inherited",          [HOLDER_IN_FLIGHT] = "no process has it open",
-	[HOLDER_ACCEPTED] = "accepted connection", [HOLDER_CLIENT] = "client",
-	[HOLDER_KERNEL] = "the kernel's own",      [HOLDER_UNKNOWN] = "owner unknown",
+	[HOLDER_BOUND] = "not listening", [HOLDER_SHUTDOWN] = "shut down",
+	[HOLDER_INHERITED] = "inherited", [HOLDER_IN_FLIGHT] = "in flight",
+	[HOLDER_ACCEPTED] = "accepted",   [HOLDER_CLIENT] = "client",
+	[HOLDER_KERNEL] = NULL,           [HOLDER_UNKNOWN] = "owner unknown",
 };
 
 /* The kernel may exceed what it says by up to 1.4 s. */
@@ -83,8 +83,7 @@ static void note_time_wait(struct buf *b, const struct record *rec)
 
 	buf_puts(b, "TIME_WAIT");
 	if (rec->expires_ns)
-		buf_printf(b, ", free in <= %" PRIu64 " s",
-			   (left_ns + 3 * NS_PER_S / 2 + NS_PER_S - 1) / NS_PER_S);
+		buf_printf(b, " <= %" PRIu64 " s", (left_ns + 3 * NS_PER_S / 2 + NS_PER_S - 1) / NS_PER_S);
 }
 
 static void put_note(struct buf *b, const struct view *v, const struct table_options *o)
@@ -172,16 +171,11 @@ static const struct column columns[] = {
 
 #define N_COLUMNS ARRAY_SIZE(columns)
 
-/* One line: finished text, cell after cell. */
-struct line {
-	struct buf text;
-	uint32_t end[COLUMNS_MAX];
-};
-
 struct table {
 	const struct table_options *o;
-	struct line *lines;
-	size_t n_lines, room;
+	struct buf text; /* finished: cell after cell, line after line */
+	struct buf ends; /* uint32_t: where each cell ends in it */
+	size_t n_lines;
 	unsigned widths[COLUMNS_MAX];
 	size_t n_columns;
 };
@@ -204,19 +198,17 @@ static void cell_render(const struct table *t, size_t column, struct buf *b, con
 		columns[column].put(b, v, t->o);
 }
 
-static void line_render(struct table *t, struct line *line, const struct view *v)
+static void line_render(struct table *t, const struct view *v)
 {
-	if (t->o->form == TABLE_JSON) {
-		field_write_json(&line->text, v, &t->o->field, t->o->only, t->o->n_only);
-		return;
-	}
-	for (size_t i = 0, begin = 0; i < t->n_columns; i++, begin = line->text.len) {
+	for (size_t i = 0; i < t->n_columns; i++) {
+		size_t begin = t->text.len;
 		unsigned width;
+		uint32_t end;
 
-		cell_render(t, i, &line->text, v);
-		line->end[i] = (uint32_t)line->text.len;
-		width = line->text.len > begin ? utf8_columns(line->text.data + begin, line->text.len - begin)
-					       : 0;
+		cell_render(t, i, &t->text, v);
+		end = (uint32_t)t->text.len;
+		buf_put(&t->ends, &end, sizeof(end));
+		width = end > begin ? utf8_columns(t->text.data + begin, end - begin) : 0;
 		if (width > t->widths[i])
 			t->widths[i] = width;
 	}
@@ -367,43 +359,48 @@ static void put_header(const struct table *t, struct buf *out)
 	buf_putc(out, '\n');
 }
 
-static void put_line(const struct table *t, const struct line *line, struct buf *out)
+/* The @number-th line. */
+static void put_line(const struct table *t, size_t number, struct buf *out)
 {
+	const uint32_t *end = (const uint32_t *)(const void *)t->ends.data + number * t->n_columns;
+	uint32_t begin = number ? end[-1] : 0;
 	struct cursor c = { .out = out };
 
-	if (t->o->form == TABLE_JSON) {
-		buf_put(out, line->text.data, line->text.len);
-		buf_putc(out, '\n');
-		return;
-	}
-	for (size_t i = 0, begin = 0; i < t->n_columns; begin = line->end[i++])
+	for (size_t i = 0; i < t->n_columns; begin = end[i++])
 		if (is_shown(t, i))
-			put_cell(&c, line->text.data + begin, line->end[i] - begin, t->widths[i]);
+			put_cell(&c, t->text.data + begin, end[i] - begin, t->widths[i]);
 	buf_putc(out, '\n');
 }
 
-static int lines_make(struct table *t, const struct candidate *all, size_t n)
+static void put_json(const struct table *t, const struct view *v, struct buf *out)
+{
+	field_write_json(out, v, &t->o->field, t->o->only, t->o->n_only);
+	buf_putc(out, '\n');
+}
+
+static int lines_make(struct table *t, const struct candidate *all, size_t n, struct buf *out)
 {
 	struct owner owners[LEDGER_OWNERS_MAX];
 	struct view v;
 
-	t->lines = calloc(n + 1, sizeof(*t->lines));
-	if (!t->lines)
-		return fail(-ENOMEM, "make the table");
 	for (size_t i = 0; i < n; i++) {
 		if (!t->o->view(t->o->arg, all[i].entry, owners, &v))
 			continue;
-		line_render(t, &t->lines[t->n_lines], &v);
-		if (t->lines[t->n_lines++].text.error)
-			return fail(-ENOMEM, "make the table");
+		t->n_lines++;
+		if (t->o->form == TABLE_JSON)
+			put_json(t, &v, out);
+		else
+			line_render(t, &v);
 	}
-	return 0;
+	return t->text.error || t->ends.error ? fail(-ENOMEM, "make the table") : 0;
 }
 
 static void lines_put(struct table *t, struct buf *out)
 {
-	bool header = t->o->header && t->o->form != TABLE_JSON && t->n_lines;
+	bool header = t->o->header && t->n_lines;
 
+	if (t->o->form == TABLE_JSON)
+		return;
 	for (size_t i = 0; header && i < t->n_columns; i++)
 		if (is_shown(t, i) && t->widths[i] < strlen(header_of(t, i)))
 			t->widths[i] = (unsigned)strlen(header_of(t, i));
@@ -411,7 +408,7 @@ static void lines_put(struct table *t, struct buf *out)
 	if (header)
 		put_header(t, out);
 	for (size_t i = 0; i < t->n_lines; i++)
-		put_line(t, &t->lines[i], out);
+		put_line(t, i, out);
 }
 
 int table_render(struct ledger *led, const struct table_options *o, struct buf *out, size_t *ret_shown)
@@ -424,15 +421,14 @@ int table_render(struct ledger *led, const struct table_options *o, struct buf *
 	if (t.n_columns > COLUMNS_MAX)
 		t.n_columns = COLUMNS_MAX;
 	all = candidates_find(led, o, &n);
-	r = all ? lines_make(&t, all, n) : fail(-ENOMEM, "make the table");
+	r = all ? lines_make(&t, all, n, out) : fail(-ENOMEM, "make the table");
 	if (!r)
 		lines_put(&t, out);
 	*ret_shown = t.n_lines;
 	for (size_t i = 0; all && i < n; i++)
 		free(all[i].key);
-	for (size_t i = 0; i < t.n_lines; i++)
-		buf_done(&t.lines[i].text);
-	free(t.lines);
+	buf_done(&t.text);
+	buf_done(&t.ends);
 	free(all);
 	return r ? r : out->error;
 }
