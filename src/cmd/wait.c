@@ -68,26 +68,24 @@ static int targets_parse(int argc, char **argv, struct target **ret)
 	return 0;
 }
 
-static void how_say(const struct wait_opts *o, const struct await_outcome *outcome)
+/* A person who waits wants to know what for. */
+static void waiting_say(const char *how, const char *why)
 {
-	if (o->quiet)
-		return;
-	if (outcome->unsure)
+	struct buf b = { 0 };
+
+	buf_printf(&b, "portlog: waiting by %s%s", how, why[0] ? ": " : "");
+	buf_visible(&b, why, strlen(why));
+	buf_putc(&b, '\n');
+	(void)buf_write(&b, STDERR_FILENO);
+	buf_done(&b);
+}
+
+static void unsure_say(const struct wait_opts *o, const struct await_outcome *outcome)
+{
+	if (outcome->unsure && !o->quiet)
 		fprintf(stderr,
 			"portlog: this kernel does not list sockets that are bound and do not listen: only "
 			"root is sure that a port is free\n");
-	if (!o->verbose)
-		return;
-	fprintf(stderr, "portlog: waited by %s", outcome->how);
-	if (outcome->why_poll[0]) {
-		struct buf b = { 0 };
-
-		buf_puts(&b, ", since ");
-		buf_visible(&b, outcome->why_poll, strlen(outcome->why_poll));
-		fputs(buf_str(&b), stderr);
-		buf_done(&b);
-	}
-	fputc('\n', stderr);
 }
 
 /* Text: who on standard output when it is as it should be, what is missing on standard error when it is not. */
@@ -97,7 +95,7 @@ static int outcome_show(const struct wait_opts *o, const struct wait_scene *s)
 	struct buf b = { 0 };
 	int r;
 
-	how_say(o, s->outcome);
+	unsure_say(o, s->outcome);
 	if (o->quiet && !o->json)
 		return 0;
 	if (o->json)
@@ -145,6 +143,7 @@ static int wait_run(const void *opts, int argc, char **argv)
 		.timeout_ns = o->timeout_ns,
 		.netns = o->netns,
 		.no_bpf = o->no_bpf,
+		.waiting = o->verbose && !o->quiet ? waiting_say : NULL,
 	};
 	int r = targets_parse(argc, argv, &targets);
 

@@ -27,18 +27,10 @@
 
 /* ---- finding out ---- */
 
-/* The socket that serves the target is the one that an event told of, process and all. */
-static bool is_told(const struct wait_scene *s, size_t i)
-{
-	const struct await_found *f = &s->found[i];
-
-	return !s->config->free && f->met && f->n == 1 && f->inode && f->record.inode == f->inode;
-}
-
 static bool all_told(const struct wait_scene *s)
 {
 	for (size_t i = 0; i < s->config->n; i++)
-		if (!is_told(s, i))
+		if (s->config->free || !await_told(&s->found[i]))
 			return false;
 	return true;
 }

@@ -24,6 +24,7 @@
 #include "util/fail.h"
 
 #define POLL_NS (100 * NS_PER_MS)
+#define RECORD_NS (20 * NS_PER_MS)
 #define AGAIN_NS NS_PER_S         /* what nobody tells of is found so late */
 #define SETTLE_NS (2 * NS_PER_MS) /* a socket leaves the kernel's list a moment before it leaves its port */
 
@@ -282,11 +283,17 @@ static void record_keep(struct await *a, const struct record *rec)
 	}
 }
 
+static void way_is(struct await *a, const char *how, const char *why)
+{
+	a->outcome->how = how;
+	if (a->config->waiting)
+		a->config->waiting(how, why);
+}
+
 /* From here on nobody tells of opens. */
 static void watch_failed(struct await *a, const char *story)
 {
-	snprintf(a->outcome->why_poll, sizeof(a->outcome->why_poll), "%s", story);
-	a->outcome->how = "poll";
+	way_is(a, "poll", story);
 	a->watching = false;
 	loop_unwatch(a->loop, a->watch.fd);
 	watch_stop(&a->watch);
@@ -302,7 +309,7 @@ static int news_came(void *arg, int fd)
 		a->due = true;
 		if (news.kind == NEWS_READY) {
 			a->watching = true;
-			a->outcome->how = "events";
+			way_is(a, "events", "");
 		}
 		if (news.kind == NEWS_RECORD)
 			record_keep(a, &news.record);
@@ -310,6 +317,30 @@ static int news_came(void *arg, int fd)
 			watch_failed(a, news.story);
 	}
 	return 0;
+}
+
+bool await_told(const struct await_found *f)
+{
+	return f->met && f->n == 1 && f->inode && f->record.inode == f->inode;
+}
+
+static bool all_told(const struct await *a)
+{
+	for (size_t i = 0; i < a->config->n; i++)
+		if (!await_told(&a->found[i]))
+			return false;
+	return true;
+}
+
+/* A look may be quicker than the event; with it nobody has to search for the process. */
+static int record_await(struct await *a)
+{
+	uint64_t now_ns = clock_boot_ns(), until_ns = now_ns + RECORD_NS;
+	int r = 0;
+
+	for (; !r && a->watching && !all_told(a) && now_ns < until_ns; now_ns = clock_boot_ns())
+		r = loop_wait(a->loop, -1, until_ns - now_ns);
+	return r;
 }
 
 static int await_loop(struct await *a)
@@ -320,8 +351,10 @@ static int await_loop(struct await *a)
 
 		if (a->due || now_ns >= a->next_ns || now_ns >= a->deadline_ns) {
 			r = await_look(a);
-			if (r < 0 || a->all)
+			if (r < 0)
 				return r;
+			if (a->all)
+				return record_await(a);
 		}
 		now_ns = clock_boot_ns();
 		if (a->signal || now_ns >= a->deadline_ns)
@@ -341,22 +374,22 @@ static int destroy_watch(struct await *a)
 		return fail(-ENOMEM, "wait");
 	for (size_t i = 0; i < a->config->n; i++)
 		ports[i] = a->config->targets[i].port;
-	a->outcome->how = "destroy";
 	if (destroy_open(a->netns_fd, ports, a->config->n, &a->destroy_fd) < 0) {
-		fail_clear(); /* a look every second remains */
+		way_is(a, "poll", fail_story()); /* a look every second */
+		fail_clear();
 		return 0;
 	}
+	way_is(a, "destroy", "");
 	return loop_watch(a->loop, a->destroy_fd, socket_gone, a);
 }
 
-/* The tracer's process gets signals as we do: it has to be there before ours are blocked. */
 static int tracer_watch(struct await *a)
 {
 	struct filter_kernel filter;
 	char netns[16];
 	int r;
 
-	a->outcome->how = "poll";
+	way_is(a, "poll", "");
 	if (a->config->no_bpf || geteuid() != 0)
 		return 0;
 	snprintf(netns, sizeof(netns), "%u", a->netns);
@@ -378,9 +411,9 @@ static int await_wait(struct await *a)
 		return r;
 	r = loop_new(&a->loop);
 	if (!r)
-		r = a->config->free ? destroy_watch(a) : tracer_watch(a);
-	if (!r)
 		r = loop_signals(a->loop, signals, signal_taken, a);
+	if (!r)
+		r = a->config->free ? destroy_watch(a) : tracer_watch(a);
 	a->due = true;
 	return r < 0 ? r : await_loop(a);
 }

@@ -19,6 +19,8 @@ struct await_config {
 	uint64_t timeout_ns; /* 0: look once; UINT64_MAX: for ever */
 	const char *netns;   /* NULL: the caller's own; else as in filters */
 	bool no_bpf;         /* as without privilege (tests) */
+	/* NULL, or called when the waiting begins and when the way of it changes; @why: why no tracer runs, or "". */
+	void (*waiting)(const char *how, const char *why);
 };
 
 enum await_result { AWAIT_MET, AWAIT_TIMEOUT, AWAIT_SIGNALLED };
@@ -28,9 +30,8 @@ struct await_outcome {
 	int signal; /* AWAIT_SIGNALLED: SIGINT or SIGTERM */
 	uint32_t netns;
 	uint64_t waited_ns;
-	const char *how;    /* "look", "events", "poll", "destroy": what it was waiting with when it ended */
-	char why_poll[256]; /* why no tracer; empty: there is one, or none was needed */
-	bool unsure;        /* free: this kernel hides bound sockets, and nobody with privilege has looked */
+	const char *how; /* "look", "events", "poll", "destroy": what it was waiting with when it ended */
+	bool unsure;     /* free: this kernel hides bound sockets, and nobody with privilege has looked */
 };
 
 /* What of the tracer and of an inventory concerns the targets. @netns: text that lives as long as @ret. */
@@ -47,6 +48,9 @@ struct await_found {
 	/* The last bind or listen on its port that an event told of; action 0: none. Another's, unless the inode says so. */
 	struct record record;
 };
+
+/* Is the one socket that serves the target the one of the record, process and all? */
+bool await_told(const struct await_found *f);
 
 /* @found: zeroed, one for each target. 0; negative errno with a story. */
 int await_run(const struct await_config *c, struct await_found *found, struct await_outcome *ret);

@@ -45,8 +45,12 @@ static int groups_join(int fd)
 {
 	static const int groups[] = { SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY,
 				      SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY };
+	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 	int joined = 0;
 
+	/* Without a number of its own it has the kernel's, 0, and what a socket sends does not come back to it. */
+	if (bind(fd, (const struct sockaddr *)&any, sizeof(any)))
+		return -errno;
 	/* A kernel without udp_diag has no such group: that is one of those that do not matter to everybody. */
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
 		joined += !setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(groups[i]));
