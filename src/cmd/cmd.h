@@ -18,7 +18,8 @@ struct cmd {
 	const char *alias;    /* or NULL */
 	const char *synopsis; /* after "portlog name" */
 	const char *summary;  /* one line */
-	const char *examples; /* lines shown first in --help */
+	const char *examples; /* lines shown first in --help; the first of them also in portlog --help */
+	const char *status;   /* what the exit status means, lines; NULL: as for most */
 	const struct arg *args;
 	const struct arg *common; /* or NULL */
 	size_t opts_size;

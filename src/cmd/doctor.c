@@ -280,6 +280,7 @@ const struct cmd cmd_doctor = {
 		    "  portlog doctor                      what can be told without root\n"
 		    "  sudo portlog doctor -q              only what is not well\n"
 		    "  sudo portlog doctor -j | jq .verdict\n",
+	.status = "Status: 0 it can run here, perhaps with limits, 2 usage, 3 it cannot.\n",
 	.args = doctor_args,
 	.opts_size = sizeof(struct doctor_opts),
 	.run = doctor_run,

@@ -161,6 +161,8 @@ const struct cmd cmd_wait = {
 		    "  portlog wait 5432 6379 --timeout 30s && ./app\n"
 		    "  portlog wait 8080 --free --timeout 0 && ./start\n"
 		    "  portlog wait 53/udp 127.0.0.1:80    UDP; one address\n",
+	.status = "Status: 0 it is so, 124 not within the time, 128 and the number of a signal that\n"
+		  "ended it, 2 usage, 3 cannot run here.\n",
 	.args = wait_args,
 	.opts_size = sizeof(struct wait_opts),
 	.defaults = wait_defaults,
