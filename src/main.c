@@ -162,7 +162,7 @@ static void print_help(void)
 		printf("  %-12s%s%s\n", commands[i]->name, commands[i]->summary,
 		       commands[i] == default_command ? " (the default)" : "");
 	printf("  %-12s%s\n", "help", "Show this, or the options of a command: portlog help COMMAND");
-	printf("\nEach has examples and its options in portlog COMMAND --help; see also portlog(1).\n\n");
+	printf("\nportlog COMMAND --help has examples and options; see also portlog(1).\n\n");
 	printf("%s\n%s", filter_lines, status_lines);
 }
 

@@ -30,9 +30,9 @@ struct wait_opts {
 
 /* clang-format off */
 static const struct arg wait_args[] = {
-	{ 0,   "free",    ARG_FLAG,     AT(free), NULL, "until they can be bound, not until they are listened on" },
-	{ 0,   "timeout", ARG_DURATION, AT(timeout_ns), "TIME", "give up after TIME with status 124; 0: look once" },
-	{ 'N', "netns",   ARG_STRING,   AT(netns), "NETNS", "in this network namespace, not in the own one" },
+	{ 0,   "free",    ARG_FLAG,     AT(free), NULL, "until they can be bound" },
+	{ 0,   "timeout", ARG_DURATION, AT(timeout_ns), "TIME", "give up then: status 124; 0 looks once" },
+	{ 'N', "netns",   ARG_STRING,   AT(netns), "NETNS", "in another network namespace" },
 	{ 'j', "json",    ARG_FLAG,     AT(json), NULL, "one JSON object at the end" },
 	{ 'q', "quiet",   ARG_FLAG,     AT(quiet), NULL, "the status alone says how it went" },
 	{ 'v', "verbose", ARG_FLAG,     AT(verbose), NULL, "say how it was waited" },
