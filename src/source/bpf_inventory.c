@@ -30,15 +30,17 @@ struct lister {
  * To find the three functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
  * 10 MB for each run. They are known already; so until its load a program of ours is of a kind that attaches to nothing.
  */
+static _Thread_local const struct kernel_btf *types; /* while an object is being loaded */
+
 static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opts, long cookie)
 {
-	const struct kernel_btf *btf = *(const struct kernel_btf *const *)cookie;
 	const char *target = bpf_program__section_name(p) + strlen(SECTION "/");
 	char function[64];
 	int r;
 
+	(void)cookie;
 	snprintf(function, sizeof(function), "bpf_iter_%s", target);
-	opts->attach_btf_id = kernel_btf_find(btf, function, BTF_KIND_FUNC);
+	opts->attach_btf_id = kernel_btf_find(types, function, BTF_KIND_FUNC);
 	if (!opts->attach_btf_id)
 		return -ENOENT;
 	opts->expected_attach_type = BPF_TRACE_ITER;
@@ -48,16 +50,13 @@ static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opt
 
 /*
  * The handler is the process's, and stays: libbpf 1.1 frees its list twice when the last one is taken away and another one
- * comes. @btf is only read while a program is loaded.
+ * comes. 0 or negative errno.
  */
-static int handler_set(const struct kernel_btf *btf)
+static int handler_add(void)
 {
-	static const struct kernel_btf *current;
 	static int handler;
-	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)&current,
-		    .prog_prepare_load_fn = program_prepare);
+	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = program_prepare);
 
-	current = btf;
 	if (handler <= 0)
 		handler = libbpf_register_prog_handler(SECTION "+", BPF_PROG_TYPE_RAW_TRACEPOINT, 0, &opts);
 	return handler < 0 ? handler : 0;
@@ -131,9 +130,10 @@ int lister_open(const struct lister_options *o, struct lister **ret)
 	}
 	elf = inventory_bpf__elf_bytes(&size);
 	small_btf_fd = bpf_small_btf(btf, elf, size);
-	r = handler_set(btf);
+	types = btf;
+	r = handler_add();
 	r = r < 0 ? fail(r, "tell libbpf of our sections") : skeleton_load(o, btf, small_btf_fd, &l->skel);
-	kernel_btf_close(btf);
+	types = kernel_btf_close(btf);
 	if (r < 0) {
 		lister_close(l);
 		return r;
