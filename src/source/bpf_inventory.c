@@ -50,14 +50,13 @@ static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opt
 
 /*
  * The handler is the process's, and stays: libbpf 1.1 frees its list twice when the last one is taken away and another one
- * comes. @btf is only read while a program is loaded.
+ * comes. 0 or negative errno.
  */
-static int handler_set(const struct kernel_btf *btf)
+static int handler_add(void)
 {
 	static int handler;
 	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = program_prepare);
 
-	types = btf;
 	if (handler <= 0)
 		handler = libbpf_register_prog_handler(SECTION "+", BPF_PROG_TYPE_RAW_TRACEPOINT, 0, &opts);
 	return handler < 0 ? handler : 0;
@@ -131,9 +130,10 @@ int lister_open(const struct lister_options *o, struct lister **ret)
 	}
 	elf = inventory_bpf__elf_bytes(&size);
 	small_btf_fd = bpf_small_btf(btf, elf, size);
-	r = handler_set(btf);
+	types = btf;
+	r = handler_add();
 	r = r < 0 ? fail(r, "tell libbpf of our sections") : skeleton_load(o, btf, small_btf_fd, &l->skel);
-	kernel_btf_close(btf);
+	types = kernel_btf_close(btf);
 	if (r < 0) {
 		lister_close(l);
 		return r;

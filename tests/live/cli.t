@@ -129,7 +129,7 @@ refuses "'soon' is not a time like 30s, 250ms or 5m: --timeout takes TIME" "Try 
 refuses "doctor takes no operand, not 'me'" "Try 'portlog doctor --help'" doctor me
 
 problem=
-for word in history record why boot plot top; do
+for word in history record boot plot top; do
 	run "$word"
 	check status_is 2
 	check has err "unknown command '$word'"
@@ -171,7 +171,7 @@ check is_empty err
 check line_is out 1 "Examples:"
 check has out "Usage: portlog [COMMAND] [OPTIONS] [FILTER]"
 check is_narrow out
-check lacks out '^  (history|record|why|run|boot|plot|top|check|fleet) '
+check lacks out '^  (history|record|run|boot|plot|top|check|fleet) '
 cp "$dir/out" "$dir/help"
 run help
 check cmp -s "$dir/out" "$dir/help"
