@@ -55,6 +55,7 @@
 #define PL_PEER 0x80000u      /* the socket is connected */
 #define PL_LISTENED 0x100000u /* the socket has listened at some time */
 #define PL_BEFORE 0x200000u   /* it was there before the tracer: since_ns is when the snapshot saw it */
+#define PL_TREE 0x400000u     /* the process is of the tree that is followed */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1

@@ -125,6 +125,7 @@ struct record {
 	bool has_process; /* pid, tid, ppid, uid, gid, comm are valid */
 	bool hook_addr;   /* the call got as far as the protocol's bind (the address is the kernel's copy) */
 	bool correction;  /* told by a resync */
+	bool tree;        /* of the tree of processes that is followed */
 	uint8_t free;     /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
 	uint8_t lost_where;      /* enum lost_where */

@@ -27,6 +27,7 @@
 #define ROWS_MAX 40
 #define TRACKED_BATCH 512
 #define NAMES_MAX 512
+#define TREE_MAX 32768 /* processes of a tree at one time */
 #define NAME_LEN 64 /* of a program */
 #define REFUSED_MAX 8
 #define PIDNS_FIRST 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
@@ -42,6 +43,7 @@ struct tracer {
 	int cgroup_fd;
 	bool autobind; /* ports taken without bind are asked for */
 	bool no_iterators;
+	bool tree; /* that of a process is followed */
 	char refused[REFUSED_MAX]
 		    [NAME_LEN]; /* programs that the kernel did not take, though it seems to have all for them */
 	size_t n_refused;
@@ -140,6 +142,7 @@ static bool program_available(void *arg, const char *name)
 	const char *section, *target;
 
 	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) ||
+	    (!strncmp(name, "tree_", 5) && !t->tree) ||
 	    (t->only_required && hook_is_optional(name)) || was_refused(t, name))
 		return false;
 	section = bpf_program__section_name(p);
@@ -257,6 +260,7 @@ static void knobs_set(struct tracer *t, const struct tracer_options *o)
 
 	k->opt_nr_bind = SYS_bind;
 	k->opt_ephemeral = o->ephemeral;
+	k->opt_tree = o->tree;
 	k->opt_pidns = own_pidns();
 	k->own_pid = (unsigned)getpid();
 	k->opt_listen_sk = is_chosen(t, "listen-sk", HOOKS_FEXIT);
@@ -359,6 +363,8 @@ static int load_once(struct tracer *t, const struct tracer_options *o)
 	}
 	programs_select(t);
 	knobs_set(t, o);
+	if (o->tree)
+		(void)bpf_map__set_max_entries(t->skel->maps.tree, TREE_MAX);
 	r = bpf_map__set_max_entries(t->skel->maps.ring, o->ring_bytes);
 	if (r < 0)
 		return fail(r, "set the ring's size to %u", o->ring_bytes);
@@ -575,6 +581,7 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 	t->cgroup_fd = t->small_btf_fd = -1;
 	t->autobind = o->autobind;
 	t->no_iterators = o->no_iterators;
+	t->tree = o->tree != 0;
 	libbpf_said[0] = '\0';
 	libbpf_set_print(libbpf_print);
 	memlock_raise();
@@ -591,6 +598,8 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 		r = cgroup_open(t, o->cgroup2);
 	if (!r)
 		r = tracer_attach(t);
+	if (!r && o->tree && !is_chosen(t, "tree", HOOKS_ANY))
+		r = fail_text(-ENOTSUP, "this kernel does not let a command's processes be followed");
 	if (r < 0) {
 		tracer_close(t);
 		return r;
@@ -634,6 +643,11 @@ uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed)
 uint64_t tracer_tracked_full(const struct tracer *t)
 {
 	return __atomic_load_n(&t->skel->bss->tracked_full, __ATOMIC_RELAXED);
+}
+
+uint64_t tracer_tree_full(const struct tracer *t)
+{
+	return __atomic_load_n(&t->skel->bss->tree_full, __ATOMIC_RELAXED);
 }
 
 uint64_t tracer_hidden(const struct tracer *t)
