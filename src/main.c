@@ -15,6 +15,7 @@
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
+#include "util/inherit.h"
 
 #ifndef PORTLOG_VERSION
 #define PORTLOG_VERSION "unknown"
@@ -173,7 +174,7 @@ static void print_command_help(const struct cmd *cmd)
 	printf("  %-30s  %s\n\n", "-h, --help", "show this");
 	if (strstr(cmd->synopsis, "FILTER"))
 		printf("%s\n", filter_lines);
-	printf("%s", status_lines);
+	printf("%s", cmd->status ? cmd->status : status_lines);
 }
 
 /* portlog help [COMMAND] */
@@ -204,12 +205,13 @@ static int run_command(const struct cmd *cmd, int argc, char **argv)
 		return fail(-ENOMEM, "%s", cmd->name);
 	if (cmd->defaults)
 		cmd->defaults(opts);
-	r = args_parse(argc, argv, cmd->args, cmd->common, opts, &operands, &n);
+	r = (cmd->takes_command ? args_parse_leading : args_parse)(argc, argv, cmd->args, cmd->common, opts,
+								   &operands, &n);
 	if (r == ARGS_HELP) {
 		print_command_help(cmd);
 		return 0;
 	}
-	if (r == -EINVAL && !fail_remedy()[0])
+	if (r == -EINVAL && !fail_remedy()[0] && !cmd->takes_command)
 		return hint_at_filter(cmd, argc, argv);
 	return r < 0 ? r : cmd->run(opts, n, operands);
 }
@@ -314,6 +316,7 @@ int main(int argc, char **argv)
 	const struct cmd *cmd = NULL;
 	int r;
 
+	inherit_note();
 	keep_standard_fds();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2), seen where it happens */
 	signal(SIGXFSZ, SIG_IGN); /* a file of the size that is allowed too */

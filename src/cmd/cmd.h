@@ -3,11 +3,12 @@
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "util/args.h"
 
-#define COMMANDS(X) X(trace)
+#define COMMANDS(X) X(trace) X(run)
 
 #define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2
@@ -19,6 +20,8 @@ struct cmd {
 	const char *synopsis; /* after "portlog name" */
 	const char *summary;  /* one line */
 	const char *examples; /* lines shown first in --help */
+	const char *status;   /* what its exit status says, a line; NULL: what every command's says */
+	bool takes_command;   /* its first operand ends the options: what follows is another program's */
 	const struct arg *args;
 	const struct arg *common; /* or NULL */
 	size_t opts_size;

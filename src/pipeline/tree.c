@@ -63,7 +63,9 @@ struct leaving {
 
 static void left_add(struct pipeline *p, struct left *left, const struct pl_owner *row)
 {
-	struct record who = { .pid = row->pid, .start_ns = row->start_ns, .exec_id = row->exec_id, .uid = row->uid };
+	struct record who = {
+		.pid = row->pid, .start_ns = row->start_ns, .exec_id = row->exec_id, .uid = row->uid
+	};
 	struct owner *o = &left->owners[left->n];
 
 	for (size_t i = 0; i < left->n; i++)

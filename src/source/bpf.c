@@ -28,7 +28,7 @@
 #define TRACKED_BATCH 512
 #define NAMES_MAX 512
 #define TREE_MAX 32768 /* processes of a tree at one time */
-#define NAME_LEN 64 /* of a program */
+#define NAME_LEN 64    /* of a program */
 #define REFUSED_MAX 8
 #define PIDNS_FIRST 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
@@ -141,8 +141,7 @@ static bool program_available(void *arg, const char *name)
 	struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, name);
 	const char *section, *target;
 
-	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) ||
-	    (!strncmp(name, "tree_", 5) && !t->tree) ||
+	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) || (!strncmp(name, "tree_", 5) && !t->tree) ||
 	    (t->only_required && hook_is_optional(name)) || was_refused(t, name))
 		return false;
 	section = bpf_program__section_name(p);
