@@ -62,12 +62,13 @@ static int file_error(const char *path)
 	return access(path, X_OK) < 0 ? errno : 0;
 }
 
-/* As execvp(3) looks: the first that can be run; a file that cannot is remembered. */
+/* As a shell looks: the first file that can be run; one that cannot is remembered, a folder that cannot be read is not. */
 static int search_error(const char *word)
 {
 	const char *path = getenv("PATH"), *end;
 	int error = ENOENT;
 	char file[PATH_MAX];
+	struct stat st;
 
 	if (!path)
 		return 0; /* execvp has a path of its own */
@@ -75,11 +76,10 @@ static int search_error(const char *word)
 		end = strchrnul(path, ':');
 		if (snprintf(file, sizeof(file), "%.*s%s%s", (int)(end - path), path, end > path ? "/" : "",
 			     word) < (int)sizeof(file)) {
-			int e = file_error(file);
-
-			if (!e)
+			if (!file_error(file))
 				return 0;
-			error = e == EACCES ? EACCES : error;
+			if (!stat(file, &st) && S_ISREG(st.st_mode))
+				error = EACCES;
 		}
 		if (!*end)
 			return error;
