@@ -37,7 +37,7 @@ struct run {
 	bool going;          /* the command was let go */
 	bool ended;          /* it has ended, with status */
 	bool explained;      /* and it is clear why: a signal, or it never began */
-	bool interrupted;    /* somebody pressed Ctrl-C */
+	bool interrupted;    /* somebody wanted it to end */
 	int status;          /* as a shell gives it */
 	uint64_t give_up_ns; /* when not to wait for the tracing half any longer; 0: it is not waited for */
 };
@@ -94,7 +94,8 @@ static void signal_pass(struct run *r, const struct signalfd_siginfo *info)
 	int number = (int)info->ssi_signo;
 	bool to_group = info->ssi_code == SI_KERNEL && number != SIGALRM;
 
-	r->interrupted = r->interrupted || (to_group && (number == SIGINT || number == SIGQUIT));
+	r->interrupted = r->interrupted || number == SIGINT || number == SIGQUIT || number == SIGTERM ||
+			 number == SIGHUP;
 	if (!to_group && r->command.pid > 0 && info->ssi_pid != (uint32_t)r->command.pid)
 		kill(r->command.pid, number);
 	if (number == SIGTSTP)

@@ -699,7 +699,7 @@ const struct field fields[] = {
 	  .has = has_closer_comm_hex, .json = closed_by_comm_hex_json,
 	  .help = "comm in hex, when it is not UTF-8" },
 	{ PATH("", "tree"), .in = &event, .type = FIELD_BOOL, .at = RECORD(tree),
-	  .help = "there when a process of the command did it (portlog run), not somebody else" },
+	  .help = "portlog run: there when a process of the command did it, not somebody else" },
 	{ PATH("", "correction"), .in = &event, .type = FIELD_BOOL, .at = RECORD(correction),
 	  .help = "there when a comparison with the kernel told it, not the event itself" },
 	{ PATH("", "via"), .in = &event, .type = FIELD_WORD, .word = via_word, .help = "which hook told it" },

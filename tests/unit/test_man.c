@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/run_opts.h"
 #include "cmd/trace_opts.h"
 #include "core/field.h"
 #include "core/filter_tree.h"
@@ -74,6 +75,8 @@ static void the_page_has_every_option(void **state)
 	(void)state;
 	read_file(PAGE, &page);
 	for (const struct arg *arg = trace_args; arg->name; arg++)
+		check_option(buf_str(&page), arg);
+	for (const struct arg *arg = run_args; arg->name; arg++)
 		check_option(buf_str(&page), arg);
 	for (const struct arg *arg = common_args; arg->name; arg++)
 		check_option(buf_str(&page), arg);
