@@ -144,7 +144,7 @@ static size_t status_numbers(const char *text, const char *name, gid_t *ret, siz
 }
 
 /*
- * The groups of @caller's session: those of the nearest process above that is its own. Never by the name service, which
+ * The groups of @caller's session: those of the nearest process above that is its own (sudo's is in part). Never by the name service, which
  * may ask a server; without such a process the one group that sudo names.
  */
 static size_t caller_groups(const struct caller *caller, gid_t *ret, size_t max)
@@ -157,7 +157,8 @@ static size_t caller_groups(const struct caller *caller, gid_t *ret, size_t max)
 
 		if (!status_read(pid, text, STATUS_TEXT_MAX))
 			break;
-		if (status_numbers(text, "\nUid:", uids, 4) && uids[0] == caller->uid)
+		if (status_numbers(text, "\nUid:", uids, 4) == 4 && uids[0] == caller->uid &&
+		    uids[1] == caller->uid)
 			return status_numbers(text, "\nGroups:", ret, max);
 		if (!status_numbers(text, "\nPPid:", &parent, 1))
 			break;

@@ -202,15 +202,9 @@ static void on_left(struct report *r, const struct view *v)
 
 static void on_start(struct report *r, const struct view *v)
 {
-	const char *const *blind = v->session->blind;
-
-	if (!r->o.verbose)
-		return;
-	buf_printf(&r->out, "%cportlog: traced by %s hooks", REPORT_NOTE,
-		   v->session->hooks ? v->session->hooks : "no");
-	for (size_t i = 0; blind && blind[i]; i++)
-		buf_printf(&r->out, "%s%s", i ? "; " : ", which cannot see: ", blind[i]);
-	buf_putc(&r->out, '\n');
+	if (r->o.verbose)
+		buf_printf(&r->out, "%cportlog: traced by %s hooks\n", REPORT_NOTE,
+			   v->session->hooks ? v->session->hooks : "no");
 }
 
 static void on_lost(struct report *r, const struct view *v)

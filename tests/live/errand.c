@@ -101,9 +101,9 @@ static int run_odd(char **words)
 /* Lines of /proc/self/status that a parent hands on. */
 static void print_status(void)
 {
-	static const char *const wanted[] = { "Umask:",	 "TracerPid:", "Uid:",	  "Gid:",	 "Groups:",
-					      "SigPnd:", "ShdPnd:",    "SigBlk:", "SigIgn:",	 "SigCgt:",
-					      "Cap",	 "NoNewPrivs", "Seccomp", "Cpus_allowed:" };
+	static const char *const wanted[] = { "Umask:",  "TracerPid:", "Uid:",    "Gid:",         "Groups:",
+					      "SigPnd:", "ShdPnd:",    "SigBlk:", "SigIgn:",      "SigCgt:",
+					      "Cap",     "NoNewPrivs", "Seccomp", "Cpus_allowed:" };
 	FILE *f = fopen("/proc/self/status", "r");
 	char line[4096];
 
@@ -375,10 +375,10 @@ static const struct {
 	int n; /* words it needs */
 	int (*run)(char **words);
 } errands[] = {
-	{ "netns", 1, run_netns },   { "odd", 1, run_odd },	  { "facts", 0, run_facts },
-	{ "hold", 1, run_hold },     { "try", 1, run_try },	  { "thread", 1, run_thread },
-	{ "uring", 1, run_uring },   { "daemon", 2, run_daemon }, { "late", 1, run_late },
-	{ "count", 1, run_count },   { "loop", 1, run_loop },	  { "fork", 1, run_fork },
+	{ "netns", 1, run_netns }, { "odd", 1, run_odd },       { "facts", 0, run_facts },
+	{ "hold", 1, run_hold },   { "try", 1, run_try },       { "thread", 1, run_thread },
+	{ "uring", 1, run_uring }, { "daemon", 2, run_daemon }, { "late", 1, run_late },
+	{ "count", 1, run_count }, { "loop", 1, run_loop },     { "fork", 1, run_fork },
 };
 
 int main(int argc, char **argv)
