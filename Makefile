@@ -180,7 +180,7 @@ test-live: $B/portlog $(live)
 test-vm: $(static)
 	@$(call run_tests,vm)
 
-bench: $B/portlog $(bench)
+bench: $B/portlog $(bench) $B/tests/live/errand
 	@if [ -x tests/bench/run.sh ]; then BUILD=$B tests/bench/run.sh; fi
 fuzz: $(fuzz)
 	@for f in $(fuzz); do echo "$$f" && $$f -max_total_time=$${FUZZ_SECONDS:-30} -verbosity=0 -artifact_prefix=$(BUILD)/ || exit 1; done

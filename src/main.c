@@ -15,6 +15,7 @@
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
+#include "util/inherit.h"
 
 #ifndef PORTLOG_VERSION
 #define PORTLOG_VERSION "unknown"
@@ -236,12 +237,13 @@ static int run_command(const struct cmd *cmd, int argc, char **argv)
 		return fail(-ENOMEM, "%s", cmd->name);
 	if (cmd->defaults)
 		cmd->defaults(opts);
-	r = args_parse(argc, argv, cmd->args, cmd->common, opts, &operands, &n);
+	r = (cmd->takes_command ? args_parse_leading : args_parse)(argc, argv, cmd->args, cmd->common, opts,
+								   &operands, &n);
 	if (r == ARGS_HELP) {
 		print_command_help(cmd);
 		return 0;
 	}
-	if (r == -EINVAL && !fail_remedy()[0])
+	if (r == -EINVAL && !fail_remedy()[0] && !cmd->takes_command)
 		return hint_at_filter(cmd, argc, argv);
 	return r < 0 ? r : cmd->run(opts, n, operands);
 }
@@ -346,6 +348,7 @@ int main(int argc, char **argv)
 	const struct cmd *cmd = NULL;
 	int r;
 
+	inherit_note();
 	keep_standard_fds();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2), seen where it happens */
 	signal(SIGXFSZ, SIG_IGN); /* a file of the size that is allowed too */

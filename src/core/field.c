@@ -68,9 +68,11 @@ static const char *holder_proto_word(context *c)
 
 static const char *where_word(context *c)
 {
-	static const char *const names[] = {
-		[LOST_RING] = "ring", [LOST_QUEUE] = "queue", [LOST_MAP] = "map", [LOST_HOOK] = "hook"
-	};
+	static const char *const names[] = { [LOST_RING] = "ring",
+					     [LOST_QUEUE] = "queue",
+					     [LOST_MAP] = "map",
+					     [LOST_HOOK] = "hook",
+					     [LOST_TREE] = "tree" };
 
 	return c->rec->lost_where < ARRAY_SIZE(names) ? names[c->rec->lost_where] : NULL;
 }
@@ -726,6 +728,8 @@ const struct field fields[] = {
 	{ NAMED("closed_by_comm_hex", "closed_by.", "comm_hex"), .in = &closed_by, .type = FIELD_CALL,
 	  .has = has_closer_comm_hex, .json = closed_by_comm_hex_json,
 	  .help = "comm in hex, when it is not UTF-8" },
+	{ PATH("", "tree"), .in = &event, .type = FIELD_BOOL, .at = RECORD(tree),
+	  .help = "portlog run: there when a process of the command did it, not somebody else" },
 	{ PATH("", "correction"), .in = &event, .type = FIELD_BOOL, .at = RECORD(correction),
 	  .help = "there when a comparison with the kernel told it, not the event itself" },
 	{ PATH("", "via"), .in = &event, .type = FIELD_WORD, .word = via_word, .help = "which hook told it" },

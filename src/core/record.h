@@ -47,7 +47,7 @@ struct address {
 };
 
 /* Where events were lost. */
-enum lost_where { LOST_NOWHERE, LOST_RING, LOST_QUEUE, LOST_MAP, LOST_HOOK };
+enum lost_where { LOST_NOWHERE, LOST_RING, LOST_QUEUE, LOST_MAP, LOST_HOOK, LOST_TREE };
 
 /* What a socket was told to be; has_options says whether they are known. */
 #define OPT_REUSEADDR 0x1u
@@ -129,6 +129,7 @@ struct record {
 	bool v6only; /* as the kernel has it, which sets it itself for most addresses; OPT_V6ONLY is the user's */
 	bool bhash2;             /* it is in the kernel's second table of bound sockets (6.1 and later) */
 	bool by_family;          /* that table compares families: a mapped wildcard is not seen (until 6.7) */
+	bool tree;               /* of the tree of processes that is followed */
 	uint8_t free;            /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
 	uint8_t lost_where;      /* enum lost_where */

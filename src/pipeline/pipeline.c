@@ -178,6 +178,7 @@ static int tracer_start(struct pipeline *p)
 		.ephemeral = p->config->ephemeral,
 		.autobind = p->config->autobind,
 		.no_iterators = p->config->no_iterators,
+		.tree = p->config->tree,
 	};
 	char mount[4096];
 	int r;
@@ -236,6 +237,7 @@ static bool is_ignored(int number)
 static int pipeline_open(struct pipeline *p)
 {
 	const int signals[] = { SIGINT, SIGTERM, SIGUSR1, is_ignored(SIGHUP) ? 0 : SIGHUP, 0 };
+	static const int none[] = { 0 };
 	struct utsname kernel;
 	int r;
 
@@ -244,7 +246,7 @@ static int pipeline_open(struct pipeline *p)
 	r = parts_make(p);
 	if (r < 0)
 		return r;
-	r = loop_signals(p->loop, signals, signal_taken, p);
+	r = loop_signals(p->loop, p->config->until_fd ? none : signals, signal_taken, p);
 	if (r < 0)
 		return r;
 	p->session.own_pid = (uint32_t)getpid();
@@ -255,6 +257,8 @@ static int pipeline_open(struct pipeline *p)
 		snprintf(p->session.kernel, sizeof(p->session.kernel), "%s", kernel.release);
 	enrich_session(p->enrich, &p->session);
 	r = clock_watch(p);
+	if (!r)
+		r = until_watch(p);
 	if (r < 0)
 		return r;
 	r = output_open(p);
@@ -395,7 +399,7 @@ static int pipeline_loop(struct pipeline *p)
 			r = pipeline_tick(p);
 		if (!r && p->config->sink->flush)
 			r = p->config->sink->flush(p->sink);
-		if (r || p->stop)
+		if (r || p->stop || until_reached(p))
 			return r;
 		r = any ? pipeline_look(p) : pipeline_sleep(p);
 		if (r < 0)
@@ -423,6 +427,8 @@ static int stop_tell(struct pipeline *p)
 
 	losses_check(p);
 	missed_check(p);
+	if (p->config->tree)
+		tree_left_tell(p);
 	if (p->config->verbose)
 		statistics_print(p);
 	record_now(&rec, ACTION_STOP);

@@ -25,6 +25,8 @@ struct sink_options {
 	bool ephemeral;     /* port-0 binds are told too: the opening line need not speak of them */
 	bool current_first; /* text: show snapshot rows (a filter is given), not one line */
 	bool verbose;       /* text: what the hooks cannot see, in full */
+	bool json;          /* report: events as JSON instead of sentences */
+	uint32_t own_netns; /* report: not named; 0: none is */
 	bool line_buffered; /* write each line at once (terminal, pipe); else whenever the loop is idle */
 	unsigned columns;   /* terminal width; 0: unknown */
 	enum time_style time;
@@ -56,5 +58,6 @@ static inline int sink_put(const struct sink_options *o, struct buf *b, int fd)
 
 extern const struct sink_ops sink_text;
 extern const struct sink_ops sink_ndjson;
+extern const struct sink_ops sink_report; /* for sink/report.h's reader */
 
 #endif

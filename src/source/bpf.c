@@ -25,7 +25,8 @@
 #define LINKS_MAX 40
 #define ROWS_MAX 40
 #define TRACKED_BATCH 512
-#define NAME_LEN 64 /* of a program */
+#define NAME_LEN 64    /* of a program */
+#define TREE_MAX 32768 /* processes of a tree at one time */
 #define REFUSED_MAX 8
 
 struct tracer {
@@ -39,6 +40,7 @@ struct tracer {
 	int cgroup_fd;
 	bool autobind; /* ports taken without bind are asked for */
 	bool no_iterators;
+	bool tree; /* that of a process is followed */
 	/* Programs that the kernel did not take, though it seems to have all for them. */
 	char refused[REFUSED_MAX][NAME_LEN];
 	size_t n_refused;
@@ -123,7 +125,7 @@ static bool program_available(void *arg, const char *name)
 	struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, name);
 	const char *section, *target;
 
-	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) ||
+	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) || (!strncmp(name, "tree_", 5) && !t->tree) ||
 	    (t->only_required && hook_is_optional(name)) || was_refused(t, name))
 		return false;
 	section = bpf_program__section_name(p);
@@ -158,6 +160,7 @@ static void knobs_set(struct tracer *t, const struct tracer_options *o)
 
 	k->opt_nr_bind = SYS_bind;
 	k->opt_ephemeral = o->ephemeral;
+	k->opt_tree = o->tree;
 	k->opt_pidns = bpf_own_pidns();
 	k->own_pid = (unsigned)getpid();
 	k->opt_listen_sk = is_chosen(t, "listen-sk", HOOKS_FEXIT);
@@ -224,6 +227,8 @@ static int load_once(struct tracer *t, const struct tracer_options *o)
 	}
 	programs_select(t);
 	knobs_set(t, o);
+	if (o->tree)
+		(void)bpf_map__set_max_entries(t->skel->maps.tree, TREE_MAX);
 	r = bpf_map__set_max_entries(t->skel->maps.ring, o->ring_bytes);
 	if (r < 0)
 		return fail(r, "set the ring's size to %u", o->ring_bytes);
@@ -467,6 +472,7 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 		return fail(-ENOMEM, "open the tracer");
 	t->autobind = o->autobind;
 	t->no_iterators = o->no_iterators;
+	t->tree = o->tree != 0;
 	r = tracer_prepare(t);
 	if (r < 0) {
 		tracer_close(t);
@@ -478,6 +484,8 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 		r = cgroup_open(t, o->cgroup2);
 	if (!r)
 		r = tracer_attach(t);
+	if (!r && o->tree && !is_chosen(t, "tree", HOOKS_ANY))
+		r = fail_text(-ENOTSUP, "this kernel does not let a command's processes be followed");
 	if (r < 0) {
 		tracer_close(t);
 		return bpf_limit_hint(r);
@@ -624,6 +632,11 @@ uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed)
 uint64_t tracer_tracked_full(const struct tracer *t)
 {
 	return __atomic_load_n(&t->skel->bss->tracked_full, __ATOMIC_RELAXED);
+}
+
+uint64_t tracer_tree_full(const struct tracer *t)
+{
+	return __atomic_load_n(&t->skel->bss->tree_full, __ATOMIC_RELAXED);
 }
 
 uint64_t tracer_hidden(const struct tracer *t)

@@ -20,6 +20,7 @@ struct tracer_options {
 	bool ephemeral;
 	bool autobind;
 	bool no_iterators;   /* do as if the kernel had none */
+	uint32_t tree;       /* follow the tree of this process from its next exec on; 0: none */
 	const char *cgroup2; /* where the v2 hierarchy is mounted; NULL: nowhere */
 };
 
@@ -50,6 +51,7 @@ void tracer_set_awake(struct tracer *t, bool awake);
 /* Records that found no room so far, by kind; @failed: of those, calls that failed. */
 uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed);
 uint64_t tracer_tracked_full(const struct tracer *t); /* sockets that found no room in the map */
+uint64_t tracer_tree_full(const struct tracer *t);    /* processes that could not be followed */
 uint64_t tracer_hidden(const struct tracer *t);       /* ephemeral binds counted and not told */
 /* Runs of programs that the kernel skipped, because one was running on that processor; @each (or NULL): by program. */
 uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed),
