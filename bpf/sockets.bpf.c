@@ -61,7 +61,7 @@ static __always_inline void row_first(struct seq_file *seq, u64 key, struct pl_t
 }
 
 /* An answer goes to whoever reads the iterator, not into the ring: it is no event. */
-static __always_inline void row_write(struct seq_file *seq, struct sock *sk, struct task_struct *task)
+subprog void row_write(struct seq_file *seq, struct sock *sk, struct task_struct *task)
 {
 	struct pl_owner row = { .sk = (u64)sk };
 	struct caller c = {};
