@@ -168,8 +168,27 @@ static const struct {
 	{ "rootlessport", "podman" },
 };
 
+/* What asked for the port, and what was started on it and has the socket open too. */
+static bool say_stop_bound_by(struct clause *c, const struct bound_by *b)
+{
+	const char *container = b->container_name ? b->container_name : b->container_id;
+
+	if (is_shell_plain(b->unit)) {
+		clause_say(c, "systemctl stop %s", b->unit);
+		if (is_shell_plain(b->service) && !strstr(b->service, "@."))
+			clause_say(c, " %s", b->service);
+		return true;
+	}
+	if (!is_shell_plain(container))
+		return false;
+	clause_say(c, "%s stop %.*s", b->kind, b->container_name ? 256 : 12, container);
+	return true;
+}
+
 static bool say_stop_proxy(struct clause *c, const struct holder *h)
 {
+	if (h->bound_by && say_stop_bound_by(c, h->bound_by))
+		return true;
 	if (h->pid == 1) {
 		clause_say(c, "systemctl list-sockets names the .socket unit that asked for it: stop that");
 		return true;

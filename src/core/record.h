@@ -171,6 +171,15 @@ struct owner {
 	const struct process *process; /* NULL: nothing more is known */
 };
 
+/* For whom a port is held by one that takes it for others. All but kind may be NULL; borrowed. */
+struct bound_by {
+	const char *kind;    /* "socket-unit", "docker" */
+	const char *unit;    /* of systemd, that asked for it: "web.socket" */
+	const char *service; /* what it starts: "web.service" */
+	const char *container_id;
+	const char *container_name;
+};
+
 /* Who is in the way of a failed bind or listen. */
 struct holder {
 	enum holder_kind kind;
@@ -197,7 +206,8 @@ struct holder {
 	uint32_t ifindex;      /* bound device; 0: none */
 	uint64_t start_ns;
 	char comm[16];
-	const struct process *process; /* NULL: nothing more than pid, uid, comm is known */
+	const struct process *process;   /* NULL: nothing more than pid, uid, comm is known */
+	const struct bound_by *bound_by; /* NULL: for itself, as far as is known */
 };
 
 /* What is the same for every record of a run. */
@@ -231,6 +241,7 @@ struct view {
 	size_t n_owners;                       /* entries */
 	size_t owners_count;                   /* how many there are, which may be more */
 	const struct explanation *explanation; /* of a failure; NULL: none */
+	const struct bound_by *bound_by;       /* for whom the process has it; NULL: for itself */
 };
 
 #endif
