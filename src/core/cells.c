@@ -138,8 +138,8 @@ void cell_who(struct buf *b, const struct view *v)
 {
 	char where[256];
 
-	explain_where(process_of(v), where, sizeof(where));
-	if (where[0])
+	if (*explain_for(v->bound_by, where, sizeof(where)) ||
+	    *explain_where(process_of(v), where, sizeof(where)))
 		put_text(b, where);
 	else if ((v->rec->kernel || v->rec->kind == HOLDER_TIME_WAIT) && !v->rec->has_process)
 		buf_putc(b, '-'); /* nobody's */

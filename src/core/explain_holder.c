@@ -19,13 +19,15 @@
 /* " for web.service (web.socket)", " for docker:shop-web-1"; false: it is not known for whom. */
 static bool say_bound_by(struct clause *c, const struct bound_by *b)
 {
-	const char *container = b ? b->container_name ?: b->container_id : NULL;
+	char whom[WHO_LEN];
 
-	if (b && b->service)
-		clause_say(c, " for %s (%s)", b->service, b->unit ?: b->kind);
-	else if (container)
-		clause_say(c, " for %s:%.*s", b->kind, b->container_name ? WHO_LEN : 12, container);
-	return (b && b->service) || container;
+	if (!*explain_for(b, whom, sizeof(whom)))
+		return false;
+	if (b->service)
+		clause_say(c, " for %s (%s)", b->service, whom);
+	else
+		clause_say(c, " for %s", whom);
+	return true;
 }
 
 static void say_process(struct clause *c, const struct holder *h)
@@ -170,7 +172,10 @@ static void explain_inherited(struct matter *m)
 		clause_say(&m->reason, "; the process that bound it is gone");
 	}
 	matter_say_stop(m);
-	clause_say(&m->hint, "; SOCK_CLOEXEC on the socket keeps it out of programs that it starts");
+	if (m->first->modifiers & HOLDER_SAME_PROGRAM) /* as servers do that go to the background */
+		clause_say(&m->hint, ", or another port");
+	else
+		clause_say(&m->hint, "; SOCK_CLOEXEC on the socket keeps it out of programs that it starts");
 }
 
 static void explain_in_flight(struct matter *m)

@@ -93,6 +93,18 @@ const char *explain_where(const struct process *p, char *out, size_t size)
 	return out;
 }
 
+const char *explain_for(const struct bound_by *b, char *out, size_t size)
+{
+	struct clause c = clause_begin(out, size);
+
+	if (b && b->unit)
+		clause_say(&c, "%s", b->unit);
+	else if (b && (b->container_name || b->container_id))
+		clause_say(&c, "%s:%.*s", b->kind, b->container_name ? 256 : 12,
+			   b->container_name ? b->container_name : b->container_id);
+	return out;
+}
+
 /* Nothing in @name means anything to a shell, and no command takes it for an option. */
 bool is_shell_plain(const char *name)
 {

@@ -74,6 +74,7 @@ enum holder_kind {
 
 #define HOLDER_DUAL_STACK 0x1u    /* an IPv6 wildcard that covers IPv4 too, or the reverse */
 #define HOLDER_REUSEPORT_UID 0x2u /* SO_REUSEPORT group of another uid */
+#define HOLDER_SAME_PROGRAM 0x4u  /* inherited by a fork of who bound it: no exec came between. Not told */
 
 /* Why a call failed, or HOLDER's kind as a stable word: enum values are not stable, their names (core/explain.h) are. */
 enum reason {

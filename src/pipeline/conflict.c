@@ -156,6 +156,8 @@ static void holder_inherits(struct holder *h, const struct owner *owner)
 {
 	if (owner->pid != 1 || strncmp(owner->comm, "systemd", sizeof(owner->comm)))
 		h->kind = HOLDER_INHERITED;
+	if (!strncmp(h->comm, owner->comm, sizeof(h->comm)))
+		h->modifiers |= HOLDER_SAME_PROGRAM;
 	holder_take(h, owner);
 }
 
