@@ -92,13 +92,13 @@ UNIT
 ln -s ../scene.service "$units/multi-user.target.wants/"
 
 # ---- boot ----
-# --register=no and --keep-unit: no systemd is needed out here.
+# --register=no and --keep-unit: no systemd is needed out here. Docker wants a keyring for each container.
 start=$SECONDS
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0 timeout --kill-after=5 "$seconds" \
 	systemd-nspawn --quiet -D "$work/root" --boot \
 	--machine="portlog-$$" --hostname=portlog-test --register=no --keep-unit --private-network \
 	--resolv-conf=off --timezone=off --link-journal=no --console=pipe \
-	--capability=all --system-call-filter="bpf perf_event_open" \
+	--capability=all --system-call-filter="bpf perf_event_open @keyring" \
 	--bind-ro="$program:/portlog" --bind-ro="$here:/t" --bind="$work/out:/out" \
 	< /dev/null > "$work/console" 2>&1 &
 machine=$!

@@ -7,7 +7,7 @@
 # NSPAWN_SUITE=bookworm.
 set -euo pipefail
 
-packages="systemd systemd-sysv dbus iproute2 jq strace python3 nginx-light openssh-server redis-server postgresql nodejs docker.io"
+packages="systemd systemd-sysv dbus iproute2 jq strace python3 nginx-light openssh-server redis-server postgresql nodejs busybox-static docker.io"
 # Installed, but started only by a scene that wants them.
 servers="nginx ssh redis-server postgresql docker docker.socket containerd"
 

@@ -3,7 +3,9 @@
 import json
 import os
 import select
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,13 +69,14 @@ def end():
     sys.exit(1 if _failed else 0)
 
 
-def play(*scenes):
+def play(*scenes, watch):
     """Each is a function; one that breaks is a failure and does not keep the others from being played."""
     for scene in scenes:
         try:
             scene()
         except Exception as e:  # whatever it is
             ok(False, scene.__name__, f"{type(e).__name__}: {e}")
+    watch.text()
     end()
 
 
@@ -128,6 +131,12 @@ def wait_until(true, what):
 def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(word) for word in file.read().split()]
+
+
+def docker_image(name):
+    """An image with busybox and nothing else: there is no registry here."""
+    must("sh", "-c", "mkdir -p /tmp/image/bin && cp /bin/busybox /tmp/image/bin/httpd && "
+                     f"tar -C /tmp/image -c . | docker import - {name}")
 
 
 # ---- portlog ----
@@ -203,3 +212,37 @@ class Watch:
         print("# a person saw:")
         say(text)
         return text
+
+
+def clash(trace, what, port, comm, holder, kind="listener", **more):
+    """@comm has just failed on @port: is it told with the one who holds it? @holder: comm, pid, unit."""
+    event = trace.failure(port, comm)
+    say(f"{event.get('reason')}. {event.get('hint')}")
+    name, pid, unit = holder
+    has(event, what, result="error", errno="EADDRINUSE", reason_code=kind, holder__kind=kind,
+        holder__comm=name, holder__pid=pid, holder__unit=unit, **more)
+    return event
+
+
+def can_bind(endpoint):
+    """Bind and listen as most servers do: with SO_REUSEADDR."""
+    six = endpoint["family"] == "ipv6"
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if six:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(endpoint.get("v6only", False)))
+        try:
+            s.bind((endpoint["addr"], endpoint["port"]))
+            s.listen()
+        except OSError:
+            return False
+    return True
+
+
+def remedied(event, what):
+    """Do what the hint of a failure says first, as it stands. Does the bind succeed then?"""
+    command = event["hint"].split(", or ")[0].split(";")[0]
+    before = can_bind(event["socket"])
+    done = run(*shlex.split(command))
+    ok(not before and done.returncode == 0 and can_bind(event["socket"]), what,
+       f"before: {before}; {command}: {done.returncode} {done.stdout}{done.stderr}")
