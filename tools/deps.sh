@@ -34,6 +34,7 @@ test|cpio            |has cpio                              |cpio              |
 test|xz              |has xz                                |xz-utils          |xz                    |xz           |xz
 test|zstd            |has zstd                              |zstd              |zstd                  |zstd         |zstd
 test|Debian's keys   |keyring                               |debian-archive-keyring|debian-keyring    |debian-archive-keyring|debian-archive-keyring
+test|strace          |has strace                            |strace            |strace                |strace       |strace
 test|debootstrap     |has debootstrap                       |debootstrap       |debootstrap           |debootstrap  |debootstrap
 test|systemd-nspawn  |has systemd-nspawn                    |systemd-container |systemd-container     |systemd      |systemd
 full|net-tools       |has netstat                           |net-tools         |net-tools             |net-tools    |net-tools

@@ -6,6 +6,7 @@
 # SCENE.d is copied over the root before. In the machine /t is this folder and /portlog the program (static, read-only).
 # The root comes from build.sh and is the lower half of an overlay: nothing of a scene is left behind.
 #
+# NSPAWN_STRACE=1 lets strace write all binds and listens of the machine to /out/strace, beside what portlog tells.
 # A root that cannot be had is skipped by name, unless NSPAWN_REQUIRED=1. NSPAWN_KEEP=FOLDER keeps the journal there.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -93,9 +94,14 @@ ln -s ../scene.service "$units/multi-user.target.wants/"
 
 # ---- boot ----
 # --register=no and --keep-unit: no systemd is needed out here. Docker wants a keyring for each container.
+witness=()
+if [ -n "${NSPAWN_STRACE:-}" ]; then
+	command -v strace > /dev/null || skip "no strace: run \"tools/deps.sh test\""
+	witness=(strace -f --seccomp-bpf -qq -e "trace=bind,listen" -e signal=none -o "$work/out/strace")
+fi
 start=$SECONDS
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0 timeout --kill-after=5 "$seconds" \
-	systemd-nspawn --quiet -D "$work/root" --boot \
+	"${witness[@]}" systemd-nspawn --quiet -D "$work/root" --boot \
 	--machine="portlog-$$" --hostname=portlog-test --register=no --keep-unit --private-network \
 	--resolv-conf=off --timezone=off --link-journal=no --console=pipe \
 	--capability=all --system-call-filter="bpf perf_event_open @keyring" \

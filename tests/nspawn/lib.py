@@ -69,14 +69,15 @@ def end():
     sys.exit(1 if _failed else 0)
 
 
-def play(*scenes, watch):
+def play(*scenes, watch=None):
     """Each is a function; one that breaks is a failure and does not keep the others from being played."""
     for scene in scenes:
         try:
             scene()
         except Exception as e:  # whatever it is
             ok(False, scene.__name__, f"{type(e).__name__}: {e}")
-    watch.text()
+    if watch:
+        watch.text()
     end()
 
 
