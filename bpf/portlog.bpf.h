@@ -318,10 +318,10 @@ static __always_inline struct sock *context_socket(void *ctx_sk)
 	return sk;
 }
 
-/* The socket behind a descriptor of the current process; NULL: no descriptor, or of something else. */
-static __always_inline struct sock *descriptor_socket(struct task_struct *task, u32 fd)
+/* The socket behind descriptor @fd of @from; NULL: no descriptor, or of something else. No reference is taken. */
+static __always_inline struct sock *files_socket(struct files_struct *from, u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct fdtable *table = BPF_CORE_READ(from, fdt);
 	struct file **files = BPF_CORE_READ(table, fd);
 	struct file *file = NULL;
 	struct socket *sock;
@@ -333,6 +333,11 @@ static __always_inline struct sock *descriptor_socket(struct task_struct *task, 
 		return NULL;
 	sock = BPF_CORE_READ(file, private_data);
 	return BPF_CORE_READ(sock, sk);
+}
+
+static __always_inline struct sock *descriptor_socket(struct task_struct *task, u32 fd)
+{
+	return files_socket(BPF_CORE_READ(task, files), fd);
 }
 
 /* From the socket a program holds to the one that holds the port. */

@@ -58,6 +58,7 @@
 #define PL_CONNECT 0x800000u  /* row: connect(2) chose the port (known from 6.18 on) */
 #define PL_BHASH2 0x400000u   /* row: it is in an inet_bind2_bucket */
 #define PL_BEFORE 0x200000u   /* it was there before the tracer: since_ns is when the snapshot saw it */
+#define PL_OPEN 0x1000000u    /* holder: its process has it open, by the descriptor that it was bound by */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1
@@ -181,6 +182,7 @@ struct pl_tracked {
 	__u64 cgroup_id;
 	__u64 cookie;
 	__u64 inode;
+	__u64 files; /* address of the process's descriptors; 0: unknown */
 	__u32 flags;
 	__u32 pid;
 	__u32 ppid;
@@ -198,7 +200,7 @@ struct pl_tracked {
 	__u8 addr[16];
 	char comm[PL_COMM_LEN];
 	char iface[PL_IFACE_LEN];
-	__u32 reserved;
+	__u32 fd; /* of the socket there, plus 1; 0: unknown */
 };
 
 /* One row of the iterator when it is asked who has a socket open. */
@@ -276,7 +278,7 @@ struct pl_last_owner {
 	char comm[PL_COMM_LEN];
 };
 
-_Static_assert(sizeof(struct pl_tracked) == 144, "pl_tracked has a hole");
+_Static_assert(sizeof(struct pl_tracked) == 152, "pl_tracked has a hole");
 _Static_assert(sizeof(struct pl_owner) == 64, "pl_owner has a hole");
 _Static_assert(sizeof(struct pl_bucket) == 32, "pl_bucket has a hole");
 _Static_assert(sizeof(struct pl_row) == 176, "pl_row has a hole");

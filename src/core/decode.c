@@ -235,6 +235,7 @@ void decode_holder(const struct pl_holder *h, enum proto proto, struct holder *r
 	ret->sock_uid = h->sock_uid;
 	ret->options = decode_options(h->flags, ret->family, h->addr);
 	ret->tripped = h->flags & PL_TRIPPED;
+	ret->open = h->flags & PL_OPEN;
 	address_set(&ret->addr, h->family, h->addr);
 	if (!(h->flags & (PL_TRACKED | PL_LAST)))
 		return;

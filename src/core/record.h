@@ -208,6 +208,7 @@ struct holder {
 	bool has_options;    /* options are known: sock_diag does not tell them */
 	bool explicit_port;  /* the port was asked for by number (SOCK_BINDPORT_LOCK) */
 	bool v6only, bhash2; /* as in struct record */
+	bool open;           /* its process is known to have it open */
 	uint32_t sock_uid;
 	uint32_t uid;
 	uint32_t pid;          /* 0: no process known */

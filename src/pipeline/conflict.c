@@ -185,7 +185,7 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	bool scanned;
 	size_t n = 0;
 
-	if (alive && (!there || owner_has(p, h->sk, h->inode, h->pid)))
+	if (alive && (!there || h->open || owner_has(p, h->sk, h->inode, h->pid)))
 		return;
 	scanned = there && owners_scan(p, h->sk, h->inode, owners, LEDGER_OWNERS_MAX, &n);
 	if (scanned && !n) {
