@@ -209,6 +209,7 @@ struct holder {
 	bool explicit_port;  /* the port was asked for by number (SOCK_BINDPORT_LOCK) */
 	bool v6only, bhash2; /* as in struct record */
 	bool open;           /* its process is known to have it open */
+	bool init_too;       /* so has pid 1 */
 	uint32_t sock_uid;
 	uint32_t uid;
 	uint32_t pid;          /* 0: no process known */

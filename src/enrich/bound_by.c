@@ -121,7 +121,7 @@ static const struct bound_by *rows_find(const struct bound_rows *rows, enum prot
 	return best;
 }
 
-static const struct proxy *proxy_find(uint32_t pid, const char comm[16])
+static const struct proxy *proxy_find(uint32_t pid, const char *comm)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(proxies); i++)
 		if ((!proxies[i].pid || proxies[i].pid == pid) && !strncmp(comm, proxies[i].comm, 16))
@@ -140,6 +140,22 @@ struct question {
 
 #define QUESTIONS_MAX 9
 
+/* One that systemd started has the socket open, and so has systemd: stopping the one alone frees nothing. */
+static const struct proxy *proxy_of_view(const struct view *v)
+{
+	const struct proxy *found = proxy_find(v->rec->pid, v->rec->comm);
+
+	for (size_t i = 0; !found && i < v->n_owners; i++)
+		if (v->owners[i].pid == 1)
+			found = proxy_find(1, v->owners[i].comm);
+	return found;
+}
+
+static const struct proxy *proxy_of_holder(const struct holder *h)
+{
+	return proxy_find(h->pid, h->comm) ?: h->init_too ? proxy_find(1, "systemd") : NULL;
+}
+
 static size_t questions(struct view *v, struct question *q)
 {
 	/* The array is the pipeline's own; it is const for those who render. */
@@ -148,11 +164,11 @@ static size_t questions(struct view *v, struct question *q)
 	size_t n = 0;
 
 	if (rec->has_socket && rec->has_process)
-		q[n++] = (struct question){ proxy_find(rec->pid, rec->comm), rec->proto, &rec->addr,
-					    rec->port, &v->bound_by };
+		q[n++] = (struct question){ proxy_of_view(v), rec->proto, &rec->addr, rec->port,
+					    &v->bound_by };
 	for (size_t i = 0; i < v->n_holders && n < QUESTIONS_MAX; i++)
-		q[n++] = (struct question){ proxy_find(holders[i].pid, holders[i].comm), holders[i].proto,
-					    &holders[i].addr, holders[i].port, &holders[i].bound_by };
+		q[n++] = (struct question){ proxy_of_holder(&holders[i]), holders[i].proto, &holders[i].addr,
+					    holders[i].port, &holders[i].bound_by };
 	return n;
 }
 

@@ -118,4 +118,11 @@ if [ ! -e "$work/out/status" ]; then
 	tail -n 30 "$work/console" | tr -d '\r' | sed 's/^/# /'
 	exit 125
 fi
-exit "$(cat "$work/out/status")"
+status=$(cat "$work/out/status")
+case $status in
+*[!0-9]*)
+	echo "# the scene was ended by SIG$status after $((SECONDS - start)) s"
+	status=125
+	;;
+esac
+exit "$status"

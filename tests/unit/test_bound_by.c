@@ -259,6 +259,25 @@ static void holders_are_answered_beside_the_caller(void **state)
 	assert_string_equal(holders[1].bound_by->unit, "web.socket");
 }
 
+static void a_service_that_shares_the_socket_with_systemd_is_not_alone(void **state)
+{
+	struct world *w = *state;
+	struct owner owners[2] = { { .pid = 134, .comm = "python3" }, { .pid = 1, .comm = "systemd" } };
+	struct holder holder = {
+		.proto = PROTO_TCP, .pid = 134, .port = 80, .comm = "python3", .init_too = true
+	};
+	struct record rec = {
+		.has_socket = true, .has_process = true, .pid = 134, .port = 80, .comm = "python3"
+	};
+	struct view v = { .rec = &rec, .owners = owners, .n_owners = 2, .holders = &holder, .n_holders = 1 };
+
+	rec.addr.family = holder.addr.family = AF_INET6;
+	put(w, "etc/systemd/system/web.socket", "[Socket]\nListenStream=80\n");
+	bound_table_fill(w->t, &v, S);
+	assert_non_null(v.bound_by);
+	assert_non_null(holder.bound_by);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -277,6 +296,7 @@ int main(void)
 		TEST(what_is_known_is_looked_at_again_later),
 		TEST(docker_s_proxy_works_for_a_container),
 		TEST(holders_are_answered_beside_the_caller),
+		TEST(a_service_that_shares_the_socket_with_systemd_is_not_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
