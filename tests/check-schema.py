@@ -133,7 +133,7 @@ def check_lines(validator, name, stream):
         found = list(faults(validator, line))
         notes += [f"line {number}: {fault}" for fault in found]
         if not found:
-            actions.add(json.loads(line)["action"])
+            actions.add(json.loads(line).get("action"))
     report(not notes and number > 0, f"{name}: {number} events", *notes)
     return actions
 

@@ -287,8 +287,18 @@ struct socket_alloc {
 	struct inode vfs_inode;
 };
 
+struct sk_buff {
+	struct sk_buff *next;
+	char cb[48];
+};
+
+struct sk_buff_head {
+	struct sk_buff *next;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
 	u8 sk_userlocks : 4;
 	u8 sk_kern_sock : 1;
 	u16 sk_type;
@@ -331,6 +341,7 @@ struct inet_bind_bucket___owners { /* before 6.8 */
 };
 
 struct inet_bind2_bucket {
+	unsigned short addr_type; /* 6.8; the family before */
 	struct hlist_node bhash_node;
 	struct hlist_head owners;
 };
@@ -356,6 +367,17 @@ struct mptcp_sock {
 
 struct mptcp_sock___subflow { /* before 6.6: the listener's socket, first once it has a connection */
 	struct socket *subflow;
+};
+
+/* Descriptors on their way in a message of a Unix socket. */
+
+struct scm_fp_list {
+	short count;
+	struct file *fp[1];
+};
+
+struct unix_skb_parms {
+	struct scm_fp_list *fp;
 };
 
 /* io_uring. */
@@ -409,6 +431,17 @@ struct bpf_iter__tcp {
 	};
 	union {
 		struct sock_common *sk_common;
+	};
+};
+
+struct unix_sock;
+
+struct bpf_iter__unix {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct unix_sock *unix_sk;
 	};
 };
 

@@ -263,6 +263,8 @@ static enum holder_kind row_kind(const struct pl_row *row)
 {
 	if (row->state == TCP_STATE_TIME_WAIT)
 		return HOLDER_TIME_WAIT;
+	if (row->flags & PL_IN_FLIGHT)
+		return HOLDER_IN_FLIGHT;
 	if (row->flags & PL_KERNEL)
 		return HOLDER_KERNEL;
 	if (row->proto == IPPROTO_UDP)
@@ -296,6 +298,7 @@ void decode_row_record(const struct pl_row *row, struct record *ret)
 	ret->explicit_port = row->flags & PL_EXPLICIT;
 	ret->v6only = row->flags & PL_V6ONLY;
 	ret->bhash2 = row->flags & PL_BHASH2;
+	ret->by_family = row->flags & PL_BY_FAMILY;
 	ret->sock_uid = row->sock_uid;
 	ret->netns = row->netns;
 	ret->ifindex = row->ifindex;

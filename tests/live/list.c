@@ -59,7 +59,7 @@ enum {
 static char portlog[256]; /* where everybody may run it */
 static pid_t shared_owners[3];
 static pid_t elsewhere, nobodys;
-static uint32_t elsewhere_netns;
+static uint32_t own_netns, elsewhere_netns;
 static bool has_mptcp;
 
 /* ---- running it ---- */
@@ -107,11 +107,16 @@ static void list_with(struct listing *ret, const char *const *args)
 
 #define list(ret, ...) list_with(ret, (const char *const[]){ "list", "-j", ##__VA_ARGS__, NULL })
 
+/* In one of our namespaces: others on this machine may run the same test. */
 static const struct json *row(const struct listing *l, unsigned port)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (json_number(json_root(l->docs[i]), "socket.port") == port)
-			return json_root(l->docs[i]);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct json *r = json_root(l->docs[i]);
+		uint64_t netns = json_number(r, "socket.netns.id");
+
+		if (json_number(r, "socket.port") == port && (netns == own_netns || netns == elsewhere_netns))
+			return r;
+	}
 	return NULL;
 }
 
@@ -404,8 +409,10 @@ static void time_wait_is_listed_when_asked_for(void)
 static void filters_pick(void)
 {
 	auto_listing one, none;
+	char inode[16];
 
-	list(&one, "port", "21001");
+	snprintf(inode, sizeof(inode), "%u", own_netns);
+	list(&one, "port", "21001", "netns", inode);
 	tap_result(ended_well(&one) && one.n == 1 && row(&one, PORT_SHARED), "a filter picks one port");
 	list(&none, "21099");
 	tap_result(ended_well(&none) && none.n == 0 && strstr(none.err, "nothing matches"),
@@ -444,7 +451,7 @@ static int as_nobody_run(int (*before)(void), const char *out)
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static bool file_has(const char *path, const char *fmt, ...)
+static bool __attribute__((format(printf, 2, 3))) file_has(const char *path, const char *fmt, ...)
 {
 	auto_fclose FILE *f = fopen(path, "re");
 	char line[512], want[128];
@@ -470,10 +477,10 @@ static void unprivileged(const char *name, int (*before)(void))
 	if (r == 77)
 		tap_skip(name, "cannot be made here");
 	else
-		tap_result(r == 0 && file_has(out, "21001  -") && file_has(out, "21011  %d", nobodys) &&
+		tap_result(r == 0 && file_has(out, "21005  -") && file_has(out, "21011  %d", nobodys) &&
 				   file_has(out, "as root"),
 			   "%s", name);
-	(void)!system("cat /tmp/portlog-list-*.out >&2"); unlink(out);
+	unlink(out);
 }
 
 static int proc_hides(void)
@@ -581,6 +588,7 @@ int main(int argc, char **argv)
 		return tap_skip_all("needs root");
 	if (net_new_namespace())
 		return tap_skip_all("a network namespace of our own cannot be had");
+	own_netns = net_namespace_inode();
 	program_copy(argc > 1 ? argv[1] : getenv("PORTLOG") ?: "build/portlog");
 	if (!must && !can_run_here()) {
 		unlink(portlog);
