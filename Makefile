@@ -171,12 +171,14 @@ run_tests = BUILD=$B tests/run.sh $(1)
 test:
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory all static test-programs
-	@$(call run_tests,unit golden live vm)
+	@$(call run_tests,unit golden live nspawn vm)
 test-programs: $B/portlog $(unit) $(golden) $(live)
 test-unit: $(unit) $(golden) $(if $(wildcard tests/golden/*.t),$B/portlog)
 	@$(call run_tests,unit golden)
 test-live: $B/portlog $(live)
 	@$(call run_tests,live)
+test-nspawn: $(BUILD)/static/portlog
+	@$(call run_tests,nspawn)
 test-vm: $(static)
 	@$(call run_tests,vm)
 
@@ -219,7 +221,7 @@ help:
 	@echo "make run          get what is missing, build, and show five seconds of it (AUTO=1: do not ask)"
 	@echo "make deps         get what building needs"
 	@echo "make static       build/static/portlog, which runs where nothing is installed"
-	@echo "make test         every test; also test-unit, test-live, test-vm (SAN=address,undefined for test-unit)"
+	@echo "make test         every test; also test-unit, test-live, test-nspawn, test-vm (SAN=address,undefined for test-unit)"
 	@echo "make bench|fuzz|lint|format|install|uninstall|clean   (install: DESTDIR=, PREFIX=/usr/local)"
 
 # For scripts that compile one file themselves (clang-tidy).

@@ -134,12 +134,21 @@ void cell_user(struct buf *b, const struct view *v)
 		buf_printf(b, "uid %u", v->n_owners ? v->owners[0].uid : v->rec->sock_uid);
 }
 
+/* The process is what the socket unit was for, not the one that holds its port until then. */
+static bool is_started_service(const struct view *v)
+{
+	const char *unit = process_of(v) ? process_of(v)->where.unit : NULL;
+
+	return v->bound_by && v->bound_by->service && unit && !strcmp(unit, v->bound_by->service);
+}
+
 void cell_who(struct buf *b, const struct view *v)
 {
-	char where[256];
+	char where[256] = "";
 
-	explain_where(process_of(v), where, sizeof(where));
-	if (where[0])
+	if (!is_started_service(v))
+		(void)explain_for(v->bound_by, where, sizeof(where));
+	if (*where || *explain_where(process_of(v), where, sizeof(where)))
 		put_text(b, where);
 	else if ((v->rec->kernel || v->rec->kind == HOLDER_TIME_WAIT) && !v->rec->has_process)
 		buf_putc(b, '-'); /* nobody's */

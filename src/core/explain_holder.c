@@ -16,12 +16,26 @@
 #define WHO_LEN 160
 #define ENDPOINT_LEN 64
 
+/* " for web.service (web.socket)", " for docker:shop-web-1"; false: it is not known for whom. */
+static bool say_bound_by(struct clause *c, const struct bound_by *b)
+{
+	char whom[WHO_LEN];
+
+	if (!*explain_for(b, whom, sizeof(whom)))
+		return false;
+	if (b->service)
+		clause_say(c, " for %s (%s)", b->service, whom);
+	else
+		clause_say(c, " for %s", whom);
+	return true;
+}
+
 static void say_process(struct clause *c, const struct holder *h)
 {
 	char where[WHO_LEN];
 
 	clause_say(c, "%.*s[%u]", (int)strnlen(h->comm, sizeof(h->comm)), h->comm, h->pid);
-	if (*explain_where(h->process, where, sizeof(where)))
+	if (!say_bound_by(c, h->bound_by) && *explain_where(h->process, where, sizeof(where)))
 		clause_say(c, " (%s)", where);
 	if (h->owners_count > 1)
 		clause_say(c, " and %u more", h->owners_count - 1);
@@ -155,10 +169,13 @@ static void explain_inherited(struct matter *m)
 		clause_say(&m->reason, "; another process inherited the socket and still has it open");
 	} else {
 		say_held(m, doing_of(m->first));
-		clause_say(&m->reason, "; it inherited the socket from a process that is gone");
+		clause_say(&m->reason, "; the process that bound it is gone");
 	}
 	matter_say_stop(m);
-	clause_say(&m->hint, "; SOCK_CLOEXEC on the socket keeps it out of children");
+	if (m->first->modifiers & HOLDER_SAME_PROGRAM) /* as servers do that go to the background */
+		clause_say(&m->hint, ", or another port");
+	else
+		clause_say(&m->hint, "; SOCK_CLOEXEC on the socket keeps it out of programs that it starts");
 }
 
 static void explain_in_flight(struct matter *m)

@@ -490,6 +490,8 @@ static const struct field_object of_process = { .from = FROM_PROCESS };
 static const struct field_object container = { .name = "container", .from = FROM_PROCESS, .has = has_container };
 static const struct field_object k8s = { .name = "k8s", .from = FROM_PROCESS, .has = has_pod };
 static const struct field_object of_holder = { .parent = &holder, .from = FROM_HOLDER_PROCESS };
+static const struct field_object bound_by = { .name = "bound_by", .from = FROM_BOUND_BY };
+static const struct field_object holder_bound_by = { .name = "bound_by", .parent = &holder, .from = FROM_HOLDER_BOUND_BY };
 static const struct field_object since = { .actions = ~(ON(BIND) | ON(AUTOBIND)), .has = has_since };
 static const struct field_object release = { .actions = ON(RELEASE) };
 static const struct field_object freed = { .actions = ON(FREE) };
@@ -516,6 +518,7 @@ static const struct field_object clock_step = { .actions = ON(CLOCK) };
 #define PROCESS(member) offsetof(struct process, member)
 #define EXPLANATION(member) offsetof(struct explanation, member)
 #define HOLDER(member) offsetof(struct holder, member)
+#define BOUND_BY(member) offsetof(struct bound_by, member)
 
 /*
  * What goes when a line is too long, in this order (.cut): 1 lists keep four entries, 2 lists, 3 args, 4 reason and
@@ -639,6 +642,16 @@ const struct field fields[] = {
 	  .at = PROCESS(where.pod_namespace), .cut = 7, .help = "namespace of the pod" },
 	{ PATH("k8s.", "pod"), .in = &k8s, .type = FIELD_STRING, .at = PROCESS(where.pod_name), .cut = 7,
 	  .help = "name of the pod" },
+	{ NAMED("bound_by.kind", "bound_by.", "kind"), .in = &bound_by, .type = FIELD_STRING,
+	  .at = BOUND_BY(kind), .help = "socket-unit or docker: who takes ports for others" },
+	{ NAMED("bound_by.unit", "bound_by.", "unit"), .in = &bound_by, .type = FIELD_STRING,
+	  .at = BOUND_BY(unit), .cut = 9, .help = "the systemd socket unit that asked for the port" },
+	{ NAMED("bound_by.service", "bound_by.", "service"), .in = &bound_by, .type = FIELD_STRING,
+	  .at = BOUND_BY(service), .cut = 9, .help = "the unit that it starts" },
+	{ NAMED("bound_by.container_id", "bound_by.", "container_id"), .in = &bound_by, .type = FIELD_STRING,
+	  .at = BOUND_BY(container_id), .cut = 9, .help = "the container that it is published for" },
+	{ NAMED("bound_by.container_name", "bound_by.", "container_name"), .in = &bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(container_name), .cut = 7, .help = "name of that container" },
 	{ NAMED("holder.kind", "holder.", "kind"), .in = &holder, .type = FIELD_WORD,
 	  .word = holder_kind_word, .help = "who is in the way: listener, bound, time-wait, ..." },
 	{ NAMED("holder.modifiers", "holder.", "modifiers"), .in = &holder, .type = FIELD_CALL,
@@ -698,6 +711,20 @@ const struct field fields[] = {
 	  .help = "how that moment is known: exact, not-before or not-after it" },
 	{ NAMED("holder.expires", "holder.", "expires"), .in = &holder, .type = FIELD_MOMENT,
 	  .at = HOLDER(expires_ns), .help = "time-wait: when it ends by itself" },
+	{ NAMED("holder.bound_by.kind", "holder.bound_by.", "kind"), .in = &holder_bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(kind),
+	  .help = "socket-unit or docker: who takes ports for others" },
+	{ NAMED("holder.bound_by.unit", "holder.bound_by.", "unit"), .in = &holder_bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(unit), .cut = 9,
+	  .help = "the systemd socket unit that asked for the port" },
+	{ NAMED("holder.bound_by.service", "holder.bound_by.", "service"), .in = &holder_bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(service), .cut = 9, .help = "the unit that it starts" },
+	{ NAMED("holder.bound_by.container_id", "holder.bound_by.", "container_id"), .in = &holder_bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(container_id), .cut = 9,
+	  .help = "the container that it is published for" },
+	{ NAMED("holder.bound_by.container_name", "holder.bound_by.", "container_name"),
+	  .in = &holder_bound_by, .type = FIELD_STRING, .at = BOUND_BY(container_name), .cut = 7,
+	  .help = "name of that container" },
 	{ PATH("", "holders"), .in = &event, .type = FIELD_CALL, .has = has_holders, .json = holders_json,
 	  .cut = 2, .partial = is_holders_partial,
 	  .help = "all who are in the way, best first, when there are more than one" },

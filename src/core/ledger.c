@@ -457,6 +457,8 @@ void entry_holder(const struct entry *e, struct holder *ret)
 	ret->pid = e->key.pid;
 	ret->uid = e->told.uid;
 	ret->owners_count = e->owners_count > 1 ? e->owners_count : 0;
+	for (uint32_t i = 0; i < e->n_owners; i++)
+		ret->init_too = ret->init_too || e->owners[i].pid == 1;
 	ret->start_ns = e->key.start_ns;
 	memcpy(ret->comm, e->told.comm, sizeof(ret->comm));
 }

@@ -74,6 +74,7 @@ enum holder_kind {
 
 #define HOLDER_DUAL_STACK 0x1u    /* an IPv6 wildcard that covers IPv4 too, or the reverse */
 #define HOLDER_REUSEPORT_UID 0x2u /* SO_REUSEPORT group of another uid */
+#define HOLDER_SAME_PROGRAM 0x4u  /* inherited by a fork of who bound it: no exec came between. Not told */
 
 /* Why a call failed, or HOLDER's kind as a stable word: enum values are not stable, their names (core/explain.h) are. */
 enum reason {
@@ -178,6 +179,15 @@ struct owner {
 	const struct process *process; /* NULL: nothing more is known */
 };
 
+/* For whom a port is held by one that takes it for others. All but kind may be NULL; borrowed. */
+struct bound_by {
+	const char *kind;    /* "socket-unit", "docker" */
+	const char *unit;    /* of systemd, that asked for it: "web.socket" */
+	const char *service; /* what it starts: "web.service" */
+	const char *container_id;
+	const char *container_name;
+};
+
 /* Who is in the way of a failed bind or listen. */
 struct holder {
 	enum holder_kind kind;
@@ -201,6 +211,7 @@ struct holder {
 	bool has_options;   /* options are known: sock_diag does not tell them */
 	bool explicit_port; /* the port was asked for by number (SOCK_BINDPORT_LOCK) */
 	bool v6only, bhash2, by_family; /* as in struct record */
+	bool init_too;                  /* so has pid 1 */
 	uint32_t sock_uid;
 	uint32_t uid;
 	uint32_t pid;          /* 0: no process known */
@@ -209,7 +220,8 @@ struct holder {
 	uint32_t l3mdev;       /* VRF of the port; 0: none */
 	uint64_t start_ns;
 	char comm[16];
-	const struct process *process; /* NULL: nothing more than pid, uid, comm is known */
+	const struct process *process;   /* NULL: nothing more than pid, uid, comm is known */
+	const struct bound_by *bound_by; /* NULL: for itself, as far as is known */
 };
 
 /* What is the same for every record of a run. */
@@ -244,6 +256,7 @@ struct view {
 	size_t n_owners;                       /* entries */
 	size_t owners_count;                   /* how many there are, which may be more */
 	const struct explanation *explanation; /* of a failure; NULL: none */
+	const struct bound_by *bound_by;       /* for whom the process has it; NULL: for itself */
 };
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "enrich/bound_by.h"
 #include "enrich/cgroup.h"
 #include "enrich/names.h"
 #include "enrich/netns_names.h"
@@ -45,6 +46,7 @@ struct enrich {
 	int proc_fd;
 	struct names *names;
 	struct netns_names *netns;
+	struct bound_table *bound;
 	struct container *containers;
 	int cgroup_fd; /* v2 mount; -1: none */
 	bool cgroup_looked;
@@ -254,6 +256,11 @@ void enrich_view(struct enrich *e, struct view *v)
 	v->netns_name = enrich_netns(e, rec->netns);
 }
 
+void enrich_bound_by(struct enrich *e, struct view *v)
+{
+	bound_table_fill(e->bound, v, now_ns());
+}
+
 /* ---- the machine ---- */
 
 /* Read again at most once a second; what cannot be read or is no port stays what it is without the file. */
@@ -330,6 +337,7 @@ struct enrich *enrich_free(struct enrich *e)
 		container_forget(e, e->containers);
 	netns_names_free(e->netns);
 	names_free(e->names);
+	bound_table_free(e->bound);
 	if (e->proc_fd >= 0)
 		close(e->proc_fd);
 	if (e->cgroup_fd >= 0)
@@ -351,7 +359,8 @@ struct enrich *enrich_new(int root_fd, struct processes *ps)
 	e->legacy_cgroups = has_legacy_cgroups(e->proc_fd);
 	e->names = names_new(root_fd);
 	e->netns = netns_names_new(root_fd, e->proc_fd);
-	return e->names && e->netns ? e : enrich_free(e);
+	e->bound = bound_table_new(root_fd);
+	return e->names && e->netns && e->bound ? e : enrich_free(e);
 }
 
 uint32_t enrich_netns_inode(struct enrich *e, const char *name)

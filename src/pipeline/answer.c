@@ -220,7 +220,7 @@ static void names_fill(struct making *m, struct port_answer *ret)
 		return;
 	name_set(ret->user_of_holder,
 		 enrich_user(e, held->in_way[0].pid ? held->in_way[0].uid : held->in_way[0].sock_uid));
-	bound_for_find(m->where->root_fd, &held->in_way[0], &ret->bound_for);
+	bound_for_find(e, &held->in_way[0], &ret->bound_for);
 }
 
 static void place_fill(const struct making *m, struct port_answer *ret)

@@ -151,12 +151,23 @@ static bool holder_is_there(struct pipeline *p, const struct holder *h)
 	return h->tracked_ns && !tracer_tracked_get(p->tracer, h->sk, &now) && now.since_ns == h->tracked_ns;
 }
 
+/* That systemd has it is as it should be: a child of its own takes the port of a socket unit, in that unit's cgroup. */
+static void holder_inherits(struct holder *h, const struct owner *owner)
+{
+	if (owner->pid != 1 || strncmp(owner->comm, "systemd", sizeof(owner->comm)))
+		h->kind = HOLDER_INHERITED;
+	if (!strncmp(h->comm, owner->comm, sizeof(h->comm)))
+		h->modifiers |= HOLDER_SAME_PROGRAM;
+	holder_take(h, owner);
+}
+
 /* As the handoff told: the first of those who had it then; nobody: it was in flight. */
 static void holder_handed(struct holder *h, const struct entry *e)
 {
-	h->kind = e->n_owners ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
 	if (e->n_owners)
-		holder_take(h, &e->owners[0]);
+		holder_inherits(h, &e->owners[0]);
+	else
+		h->kind = HOLDER_IN_FLIGHT;
 	h->owners_count = e->owners_count > 1 ? e->owners_count : 0;
 }
 
@@ -185,9 +196,10 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	if (alive && !there)
 		return;
 	if (scanned) {
-		h->kind = n ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
 		if (n)
-			holder_take(h, &owners[0]);
+			holder_inherits(h, &owners[0]);
+		else
+			h->kind = HOLDER_IN_FLIGHT;
 		h->owners_count = n > 1 ? (uint32_t)n : 0;
 	} else if (e && e->handed) {
 		holder_handed(h, e);
@@ -298,6 +310,7 @@ static void explained_tell(struct pipeline *p, struct record *rec, struct proces
 			enrich_process(p->enrich, hp);
 		holders[i].process = hp;
 	}
+	enrich_bound_by(p->enrich, &extra);
 	rec->reason = explain_reason(rec, holders, n, &facts);
 	explain(&extra, &facts, &why);
 	extra.explanation = &why;

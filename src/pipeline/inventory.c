@@ -454,6 +454,7 @@ void inventory_view(struct inventory *inv, const struct entry *e, struct owner *
 	ret->n_owners = owners_list(inv, e, owners);
 	ret->owners_count = ret->n_owners ? e->owners_count : 0;
 	enrich_view(inv->enrich, ret);
+	enrich_bound_by(inv->enrich, ret);
 	if (!e->told.has_process && !e->told.kernel)
 		ret->user_name = enrich_user(inv->enrich, e->told.sock_uid);
 }

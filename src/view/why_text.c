@@ -289,9 +289,10 @@ static void fix_row(struct page *p, const struct ask *ask)
 	const struct bound_for *b = &p->a->bound_for;
 
 	row_begin(p, "fix");
-	if (b->unit[0])
-		buf_printf(&p->line, "systemctl stop %s%s%s, or another port", b->unit,
-			   b->service[0] ? " " : "", b->service);
+	if (b->unit[0] && b->service[0] && !strstr(b->service, "@.")) /* a template cannot be stopped */
+		buf_printf(&p->line, "systemctl stop %s %s, or another port", b->unit, b->service);
+	else if (b->unit[0])
+		buf_printf(&p->line, "systemctl stop %s, or another port", b->unit);
 	else if (b->container[0])
 		buf_printf(&p->line, "docker stop %s, or another port", b->container);
 	else
