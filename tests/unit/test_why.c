@@ -262,7 +262,7 @@ static void a_socket_unit_is_found_by_its_port(void **state)
 	assert_string_equal(b.unit, "web.socket");
 	b = of_systemd(22, PROTO_TCP);
 	assert_string_equal(b.unit, "ssh.socket");
-	assert_string_equal(b.service, "");
+	assert_string_equal(b.service, "ssh@.service");
 	assert_string_equal(of_systemd(8082, PROTO_TCP).unit, "");
 	assert_string_equal(of_systemd(8083, PROTO_TCP).unit, "");
 }
