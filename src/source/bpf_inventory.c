@@ -26,15 +26,7 @@ struct lister {
 
 #define SECTION "pl_iter"
 
-<<<<<<< HEAD
-/*
- * To find the three functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
- * 10 MB for each run. They are known already; so until its load a program of ours is of a kind that attaches to nothing.
- */
-static const struct kernel_btf *types; /* while an object is being loaded */
-=======
 static _Thread_local const struct kernel_btf *types; /* while an object is being loaded */
->>>>>>> w-list
 
 /*
  * To find the functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
