@@ -62,7 +62,8 @@ static int process_read(int proc_fd, uint32_t pid, struct growing *g)
 		return 0;
 	dir = fdopendir(fd);
 	if (!dir) {
-		r = errno == ENOMEM ? -ENOMEM : 0; /* else it has just exited: fdopendir looks at the folder again */
+		r = errno == ENOMEM ? -ENOMEM
+				    : 0; /* else it has just exited: fdopendir looks at the folder again */
 		close(fd);
 		return r;
 	}
