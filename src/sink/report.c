@@ -267,6 +267,8 @@ static int report_write(void *state, const struct view *v)
 	}
 	if (rec->action == ACTION_SYNCED)
 		buf_printf(&r->out, "%c\n", REPORT_READY);
+	if (rec->action == ACTION_STOP)
+		buf_printf(&r->out, "%c\n", REPORT_COMPLETE);
 	return report_flush(r);
 }
 
