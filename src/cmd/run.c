@@ -38,6 +38,7 @@ struct run {
 	bool ended;          /* it has ended, with status */
 	bool explained;      /* and it is clear why: a signal, or it never began */
 	bool interrupted;    /* somebody wanted it to end */
+	bool unseen;         /* not all of it was traced: nothing can be said of what did not fail */
 	int status;          /* as a shell gives it */
 	uint64_t give_up_ns; /* when not to wait for the tracing half any longer; 0: it is not waited for */
 };
@@ -189,6 +190,7 @@ static int not_traced(struct run *r)
 {
 	if (r->o->try_only) {
 		show_say(&r->show, "the command runs untraced");
+		r->unseen = true;
 		command_begin(r);
 		return 0;
 	}
@@ -211,21 +213,28 @@ static int wait_ready(struct run *r)
 	return 0;
 }
 
+/* The half that traces has ended, or does not answer, and has not said that all is told. */
+static void say_unseen(struct run *r)
+{
+	if (r->unseen || r->show.complete || !r->going)
+		return;
+	r->unseen = true;
+	if (r->ended)
+		show_say(&r->show, "tracing has ended early: something may be missing here");
+	else
+		show_say(&r->show, "tracing has ended early: what the command does from here on is not seen");
+}
+
 static int wait_end(struct run *r)
 {
-	bool was_there = r->tracing.out_fd >= 0;
 	int e = 0;
 
 	while (!e && !(r->ended && (r->tracing.out_fd < 0 || clock_boot_ns() >= r->give_up_ns))) {
 		e = step(r);
-		if (was_there && r->tracing.out_fd < 0 && !r->ended) {
-			show_say(&r->show,
-				 "tracing has ended early: what the command does from here on is not seen");
-			was_there = false;
-		}
+		if (r->tracing.out_fd < 0)
+			say_unseen(r);
 	}
-	if (!e && r->going && r->tracing.out_fd >= 0)
-		show_say(&r->show, "the tracing half does not answer: something may be missing here");
+	say_unseen(r);
 	return e;
 }
 
@@ -300,7 +309,7 @@ static int run_words(const struct run_opts *o, char **words)
 	if (!e)
 		e = wait_end(r);
 	if (!e)
-		show_end(&r->show, r->status, r->explained);
+		show_end(&r->show, r->status, r->explained || r->unseen);
 	run_close(r);
 	return e < 0 ? e : r->status;
 }

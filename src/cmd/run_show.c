@@ -47,6 +47,9 @@ void show_line(void *arg, const char *line, size_t len)
 	case REPORT_READY:
 		s->ready = true;
 		break;
+	case REPORT_COMPLETE:
+		s->complete = true;
+		break;
 	case REPORT_FAILURE:
 		s->own = true;
 		hold(s, line + 1, len - 1);

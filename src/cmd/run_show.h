@@ -17,6 +17,7 @@ struct show {
 	bool json;       /* events alone, no sentence */
 	bool quiet;      /* failures alone */
 	bool ready;      /* the tracing half is */
+	bool complete;   /* and has told all */
 	bool own;        /* a bind or listen of the command has failed */
 	bool over;       /* the command has ended: nothing has to wait any more */
 	uint64_t due_ns; /* when held lines go out; 0: there are none */

@@ -17,14 +17,17 @@
 
 /* What makes two failures the same. Compared as bytes: always begun as zeroes. */
 struct failure_key {
-	struct address addr;
+	uint32_t netns;
+	int error;
 	uint16_t port;
 	uint8_t action;
 	uint8_t proto;
 	uint8_t tree;
-	uint32_t netns;
-	int error;
+	struct address addr;
+	uint8_t unused[2];
 };
+
+_Static_assert(sizeof(struct failure_key) == 32, "padding would be compared too");
 
 struct report {
 	struct sink_options o;
@@ -265,6 +268,8 @@ static int report_write(void *state, const struct view *v)
 	}
 	if (rec->action == ACTION_SYNCED)
 		buf_printf(&r->out, "%c\n", REPORT_READY);
+	if (rec->action == ACTION_STOP)
+		buf_printf(&r->out, "%c\n", REPORT_COMPLETE);
 	return report_flush(r);
 }
 

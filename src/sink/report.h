@@ -7,6 +7,7 @@
 #define SINK_REPORT_H
 
 #define REPORT_READY '='     /* the hooks are there and all that was held before is known; nothing follows */
+#define REPORT_COMPLETE '.'  /* all is told; nothing follows */
 #define REPORT_FAILURE '!'   /* a line about a bind or listen of the command that failed */
 #define REPORT_ELSEWHERE '?' /* the same of somebody else */
 #define REPORT_NOTE '-'      /* about the command, and no failure */

@@ -123,11 +123,11 @@ everything()
 	(
 		ulimit -n 200 -c 0
 		"${as[@]}" "$e" odd "$e" facts a 'b  c' "" > facts.bare 2> err.bare
-		"${as[@]}" "$e" odd "$p" run "${options[@]}" --log "$dir/user/log" -- "$e" facts a 'b  c' "" > facts 2> err
+		"${as[@]}" "$e" odd "$p" run "${options[@]}" --log "$dir/user/log" -- "$e" facts a 'b  c' "" > told 2> err
 	)
-	check cmp facts facts.bare
+	check cmp told facts.bare
 	check cmp err err.bare
-	check has facts "word b  c"
+	check has told "word b  c"
 	check lacks facts.bare "fd 0 "
 	check has facts.bare "fd 7 "
 	check grep -q "^SigBlk:.*[1-9a-f]" facts.bare
@@ -271,6 +271,13 @@ who=root as=() options=()
 everything
 
 problem=
+run -- sh -c 'kill -KILL "$(pgrep -f "run --follow $$ ")"; exit 5'
+check status_is 5
+check has err "portlog: tracing has ended early: "
+check lacks err "no bind or listen"
+report "tracing that is killed is said, and nothing is claimed" "$problem"
+
+problem=
 run -- unshare -pf "$e" try 4001
 check status_is 1
 check has err "] could not bind tcp 127.0.0.1:4001: EADDRINUSE"
@@ -321,6 +328,7 @@ else
 	check status_is 4
 	check [ "$(cat out)" = yes ]
 	check has err "portlog: the command runs untraced"
+	check lacks err "no bind or listen"
 	options=(--sudo "$dir/no/such/sudo")
 	run --try -- sh -c 'exit 4'
 	check status_is 4

@@ -18,7 +18,9 @@
 
 #include "core/process.h"
 #include "enrich/bound_for.h"
+#include "enrich/redirect.h"
 #include "util/cleanup.h"
+#include "util/command.h"
 
 #define NS_PER_S 1000000000ULL
 
@@ -299,6 +301,52 @@ static void a_proxy_that_docker_has_not_written_down_is_named_by_its_address(voi
 	assert_string_equal(of_proxy(cut, sizeof(cut) - 1).container, "");
 }
 
+/* ---- where the firewall leads it ---- */
+
+static void a_rule_that_leads_the_port_elsewhere_is_found(void **state)
+{
+	static const char nft[] = "table ip nat {\n\tchain prerouting {\n"
+				  "\t\ttcp dport { 80, 8000-8010 } redirect to :9090\n"
+				  "\t\tudp dport 53 dnat to 10.0.0.2\n\t\ttcp dport 22 accept\n\t}\n}\n";
+	static const char iptables[] =
+		"*nat\n-A PREROUTING -p tcp -m tcp --dport 8080 -j REDIRECT --to-ports 9090\n"
+		"-A PREROUTING -p tcp -m multiport --dports 90:99,443 -j DNAT --to-destination 10.0.0.3\n";
+	char rule[64];
+
+	(void)state;
+	assert_true(redirect_parse(nft, PROTO_TCP, 8005, rule, sizeof(rule)));
+	assert_string_equal(rule, "tcp dport { 80, 8000-8010 } redirect to :9090");
+	assert_true(redirect_parse(nft, PROTO_TCP, 80, rule, sizeof(rule)));
+	assert_true(redirect_parse(nft, PROTO_UDP, 53, rule, sizeof(rule)));
+	assert_false(redirect_parse(nft, PROTO_TCP, 53, rule, sizeof(rule)));
+	assert_false(redirect_parse(nft, PROTO_TCP, 22, rule, sizeof(rule)));
+	assert_false(redirect_parse(nft, PROTO_TCP, 8011, rule, sizeof(rule)));
+	assert_true(redirect_parse(iptables, PROTO_TCP, 8080, rule, sizeof(rule)));
+	assert_false(redirect_parse(iptables, PROTO_UDP, 8080, rule, sizeof(rule)));
+	assert_true(redirect_parse(iptables, PROTO_TCP, 95, rule, sizeof(rule)));
+	assert_true(redirect_parse(iptables, PROTO_TCP, 443, rule, sizeof(rule)));
+	assert_false(redirect_parse(iptables, PROTO_TCP, 44, rule, sizeof(rule)));
+	assert_false(redirect_parse("tcp dport { redirect", PROTO_TCP, 44, rule, sizeof(rule)));
+}
+
+static void a_command_is_read_for_a_bounded_time(void **state)
+{
+	const char *echo[] = { "/bin/sh", "-c", "echo hello", NULL };
+	const char *fails_too[] = { "/bin/sh", "-c", "echo hello; exit 3", NULL };
+	const char *hangs[] = { "/bin/sh", "-c", "exec sleep 60", NULL };
+	const char *talks[] = { "/bin/sh", "-c", "while :; do echo talk; done", NULL };
+	const char *absent[] = { "/nonexistent/nft", NULL };
+	auto_free char *said = command_read(echo, 10000, 100);
+	auto_free char *cut = command_read(talks, 10000, 100);
+
+	(void)state;
+	assert_string_equal(said, "hello\n");
+	assert_int_equal(strlen(cut), 100);
+	assert_null(command_read(fails_too, 10000, 100));
+	assert_null(command_read(hangs, 50, 100));
+	assert_null(command_read(absent, 10000, 100));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +358,8 @@ int main(void)
 		cmocka_unit_test(a_socket_unit_is_found_by_its_port),
 		cmocka_unit_test(a_drop_in_takes_back_what_the_unit_says),
 		cmocka_unit_test(a_proxy_that_docker_has_not_written_down_is_named_by_its_address),
+		cmocka_unit_test(a_rule_that_leads_the_port_elsewhere_is_found),
+		cmocka_unit_test(a_command_is_read_for_a_bounded_time),
 	};
 
 	return cmocka_run_group_tests(tests, root_make, root_remove);

@@ -48,7 +48,7 @@ report()
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/payload"
-if ! cp "$static/portlog" "$static/actor" "$static/list" "$static/verdict" "$work/payload/"; then
+if ! cp "$static/portlog" "$static/actor" "$static/errand" "$static/list" "$static/verdict" "$here/command.sh" "$work/payload/"; then
 	echo "Bail out! no static programs: run \"make static\""
 	exit 1
 fi
@@ -88,6 +88,10 @@ SH
 		"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
 		report "$release $hooks" $? "$work/output"
 		echo "# $release $hooks: $((SECONDS - start)) s"
+
+		echo "exec sh /t/command.sh $hooks" > "$work/payload/run.sh"
+		"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+		report "$release $hooks" $? "$work/output"
 	done
 done 3< "$here/kernels"
 
