@@ -16,7 +16,7 @@ struct sink_options {
 	int (*wait)(void *arg, int fd);
 	void *wait_arg;
 	void *arg; /* of a sink that a command brings along */
-	bool tty; /* header and folding as for a person at a terminal */
+	bool tty;  /* header and folding as for a person at a terminal */
 	bool color;
 	bool wide; /* -o wide */
 	bool header;

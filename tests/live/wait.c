@@ -732,12 +732,15 @@ static bool can_trace(void)
 {
 	struct waiter w;
 
-	waiter_start(&w, ROOT, words("%u --timeout 10s", ++port));
+	waiter_start(&w, ROOT, words("%u --timeout 60s", ++port));
 	while (!strstr(w.said, "events\n") && !strstr(w.said, "poll: ") && waiter_read(&w))
 		;
 	kill(w.pid, SIGTERM);
 	(void)waiter_end(&w);
-	return strstr(w.said, "events\n");
+	if (strstr(w.said, "events\n"))
+		return true;
+	tap_note_text(w.said);
+	return false;
 }
 
 static void everything(enum privilege who)
