@@ -37,7 +37,7 @@ static const struct arg doctor_args[] = {
 
 /* ---- findings ---- */
 
-static void put(char *out, size_t size, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 3, 0))) put(char *out, size_t size, const char *fmt, va_list ap)
 {
 	size_t len = strlen(out);
 

@@ -135,7 +135,7 @@ static void look_at_privileges(struct doctor *d)
 		finding_fix(f, "sudo portlog doctor");
 		return;
 	}
-	f = finding_add(d, LEVEL_OK, "privileges", "root");
+	finding_add(d, LEVEL_OK, "privileges", "root");
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
 		if (have & 1ull << capabilities[i].number)
 			continue;

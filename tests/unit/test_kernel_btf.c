@@ -174,6 +174,21 @@ static struct kernel_btf *extracted(const char *const *names, size_t n)
 	return small;
 }
 
+static void a_word_is_found_whole_or_not_at_all(void **state)
+{
+	struct kernel_btf *k = made();
+
+	(void)state;
+	assert_true(kernel_btf_has_word(k, "far")); /* the first */
+	assert_true(kernel_btf_has_word(k, "p"));   /* a member's */
+	assert_true(kernel_btf_has_word(k, "btf_trace_odd"));
+	assert_false(kernel_btf_has_word(k, "ar"));
+	assert_false(kernel_btf_has_word(k, "fa"));
+	assert_false(kernel_btf_has_word(k, "trace_odd"));
+	assert_false(kernel_btf_has_word(k, "nothing"));
+	kernel_btf_close(k);
+}
+
 static void what_a_type_contains_comes_along(void **state)
 {
 	struct kernel_btf *small = extracted((const char *const[]){ "outer" }, 1);
@@ -257,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_type_is_found_by_name_and_kind),
 		cmocka_unit_test(a_tracepoint_says_its_parameters),
+		cmocka_unit_test(a_word_is_found_whole_or_not_at_all),
 		cmocka_unit_test(what_a_type_contains_comes_along),
 		cmocka_unit_test(what_a_pointer_points_at_does_not),
 		cmocka_unit_test(a_name_that_the_kernel_does_not_have_is_left_out),

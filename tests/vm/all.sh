@@ -3,7 +3,7 @@
 # The table of situations on other kernels, as one TAP stream: every kernel of tests/vm/kernels with every set of hooks.
 #
 # A kernel that cannot be had is skipped by name; with fewer than VM_MIN kernels (default 0) the run fails.
-# VM_HOOKS="" leaves the table of situations out, VM_KERNELS="trixie sid" picks some of them. Needs build/static/portlog, actor, list and verdict.
+# VM_HOOKS="" leaves the table of situations out, VM_KERNELS="trixie sid" picks some of them. Needs the programs of "make static".
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 static=${STATIC:-build/static}
@@ -45,10 +45,35 @@ report()
 	fi
 }
 
+# What is known of these kernels, in doctor's words.
+declare -A memlock=([bullseye]="BPF counts" [bookworm]="does not count BPF" [trixie]="does not count BPF" [sid]="does not count BPF")
+declare -A bound=([bullseye]="not listed" [bookworm]="not listed" [trixie]="listed by" [sid]="listed by")
+declare -A uring=([bullseye]="has none" [bookworm]="has none" [trixie]="has it" [sid]="has it")
+
+# doctor LABEL STATUS SUITE OUTPUT: it can run, both sets can be attached, and it says what is known of the kernel
+doctor()
+{
+	local label=$1 status=$2 suite=$3 output=$4 want missing=''
+
+	for want in '"hooks_used":"fexit"' '"verdict":"(yes|limits)"' '"fexit: loaded and attached"' \
+		'"tracepoint: loaded and attached"' '"name":"iterators","text":"over' \
+		"\"locked memory\",\"text\":\"[^\"]*${memlock[$suite]}" "\"bound TCP sockets\",\"text\":\"${bound[$suite]}" \
+		"\"bind by io_uring\",\"text\":\"the kernel ${uring[$suite]}"; do
+		grep -qE -- "$want" "$output" || missing="$missing $want"
+	done
+	if [ "$status" = 0 ] && [ -z "$missing" ]; then
+		result ok "$label: says what this kernel is known to have"
+		return
+	fi
+	result "not ok" "$label: says what this kernel is known to have"
+	echo "# status $status, missing:$missing"
+	sed 's/^/# /' "$output"
+}
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/payload"
-if ! cp "$static/portlog" "$static/actor" "$static/errand" "$static/list" "$static/verdict" "$here/command.sh" "$work/payload/"; then
+if ! cp "$static/portlog" "$static/actor" "$static/errand" "$static/list" "$static/verdict" "$static/wait" "$here/command.sh" "$work/payload/"; then
 	echo "Bail out! no static programs: run \"make static\""
 	exit 1
 fi
@@ -81,6 +106,14 @@ SH
 	echo "exec /t/verdict --rounds 25 --must-run" > "$work/payload/run.sh"
 	"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
 	report "$release verdict" $? "$work/output"
+
+	echo "exec /t/portlog doctor -j" > "$work/payload/run.sh"
+	"$here/run.sh" "$suite" "$work/payload" 60 > "$work/output" 2>&1
+	doctor "$release doctor" $? "$suite" "$work/output"
+
+	echo "exec /t/wait /t/portlog --must-start" > "$work/payload/run.sh"
+	"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+	report "$release wait" $? "$work/output"
 
 	for hooks in ${VM_HOOKS-fexit tracepoint}; do
 		echo "exec /t/actor --portlog /t/portlog --hooks $hooks --must-start" > "$work/payload/run.sh"
