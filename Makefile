@@ -46,7 +46,7 @@ live := $(addprefix $B/tests/live/,$(live_names))
 golden := $(patsubst %.c,$B/%,$(wildcard tests/golden/*.c))
 bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
 fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor list verdict,$(live_names)))
+static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor errand list verdict,$(live_names)))
 
 # V=1 shows the commands; -s nothing.
 Q := $(if $(V),,@)
@@ -182,7 +182,7 @@ test-nspawn: $(BUILD)/static/portlog
 test-vm: $(static)
 	@$(call run_tests,vm)
 
-bench: $B/portlog $(bench)
+bench: $B/portlog $(bench) $B/tests/live/errand
 	@if [ -x tests/bench/run.sh ]; then BUILD=$B tests/bench/run.sh; fi
 fuzz: $(fuzz)
 	@for f in $(fuzz); do echo "$$f" && $$f -max_total_time=$${FUZZ_SECONDS:-30} -verbosity=0 -artifact_prefix=$(BUILD)/ || exit 1; done

@@ -57,20 +57,19 @@ static __always_inline void row_bucket(struct pl_bucket *b, struct inet_bind_buc
 }
 
 /* What struct sock_common has, which every socket begins with. */
-static __always_inline void row_common(struct pl_row *row, struct sock *sk, struct net *net)
+static __always_inline void row_common(struct pl_row *row, struct sock *sk, const struct sock_common *common,
+				       struct net *net)
 {
-	struct common copy;
-
 	row->kind = PL_ROW;
 	row->size = sizeof(*row);
 	row->sk = (u64)sk;
 	row->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	row->netns = BPF_CORE_READ(net, ns.inum);
-	row->ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
-	row->port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	row->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	row->state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	socket_addr(row->addr, sk, common_read(&copy, sk));
+	row->ifindex = common->skc_bound_dev_if;
+	row->port = common->skc_num;
+	row->family = common->skc_family;
+	row->state = common->skc_state;
+	socket_addr(row->addr, sk, common);
 	if (row->ifindex)
 		iface_name(row->iface, net, row->ifindex);
 }
@@ -91,29 +90,28 @@ static __always_inline void row_tcp(struct pl_row *row, struct sock *sk)
 	row_bucket(&row->bucket, BPF_CORE_READ(icsk, icsk_bind_hash));
 }
 
-static __always_inline void row_time_wait(struct pl_row *row, struct sock *sk)
+static __always_inline void row_time_wait(struct pl_row *row, struct sock *sk,
+					  const struct sock_common *common)
 {
 	struct inet_timewait_sock *tw = (void *)sk;
 
-	row->flags = flag_of((BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuse) & 1), PL_REUSEADDR) |
-		     flag_of(BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport) & 1, PL_REUSEPORT) |
-		     flag_of(BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only) & 1, PL_V6ONLY);
+	row->flags = flag_of((BPF_CORE_READ_BITFIELD(common, skc_reuse) & 1), PL_REUSEADDR) |
+		     flag_of(BPF_CORE_READ_BITFIELD(common, skc_reuseport) & 1, PL_REUSEPORT) |
+		     flag_of(BPF_CORE_READ_BITFIELD(common, skc_ipv6only) & 1, PL_V6ONLY);
 	row->l3mdev = BPF_CORE_READ(tw, tw_tb, l3mdev);
 	if (bpf_core_field_exists(tw->tw_tb2) && BPF_CORE_READ(tw, tw_tb2))
 		row->flags |= bucket2_flags(NULL);
 	row_bucket(&row->bucket, BPF_CORE_READ(tw, tw_tb));
 }
 
-static __always_inline void row_full(struct pl_row *row, struct sock *sk)
+static __always_inline void row_full(struct pl_row *row, struct sock *sk, const struct sock_common *common)
 {
 	u32 locks = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks);
-	struct common copy;
 
 	row->proto = BPF_CORE_READ(sk, sk_protocol);
-	row->flags =
-		socket_flags(sk, common_read(&copy, sk)) | flag_of(locks / SOCK_CONNECT_BIND & 1, PL_CONNECT);
+	row->flags = socket_flags(sk, common) | flag_of(locks / SOCK_CONNECT_BIND & 1, PL_CONNECT);
 	row->inode = socket_inode(sk, &row->sock_uid);
-	if (BPF_CORE_READ(sk, __sk_common.skc_dport))
+	if (common->skc_dport)
 		row->flags |= PL_PEER;
 	if (row->proto == IPPROTO_TCP)
 		row_tcp(row, sk);
@@ -123,14 +121,16 @@ static __always_inline void row_full(struct pl_row *row, struct sock *sk)
 subprog void row_write(struct seq_file *seq, struct sock *sk, struct task_struct *task)
 {
 	struct pl_row row = {};
+	struct common copy;
+	const struct sock_common *common = common_read(&copy, sk);
 
-	row_common(&row, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+	row_common(&row, sk, common, common->skc_net.net);
 	if (is_small(row.state)) {
 		row.proto = IPPROTO_TCP;
 		if (row.state == TCP_TIME_WAIT)
-			row_time_wait(&row, sk);
+			row_time_wait(&row, sk, common);
 	} else {
-		row_full(&row, sk);
+		row_full(&row, sk, common);
 	}
 	if (task)
 		caller_fill(&row, task);

@@ -149,6 +149,17 @@ struct lingering {
 	__type(value, struct pl_last_owner);
 };
 
+/*
+ * Processes of the tree that is followed. Key: thread group, as the kernel's first pid namespace numbers it, so that
+ * containers below are like any others; value: start_boottime, for a number is used again.
+ */
+struct tree {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* more when a tree is followed */
+	__type(key, u32);
+	__type(value, u64);
+};
+
 extern struct ring ring SEC(".maps");
 extern struct tracked tracked SEC(".maps");
 extern struct calls calls SEC(".maps");
@@ -157,6 +168,7 @@ extern struct conflicts conflicts SEC(".maps");
 extern struct walks walks SEC(".maps");
 extern struct known known SEC(".maps");
 extern struct lingering lingering SEC(".maps");
+extern struct tree tree SEC(".maps");
 
 /* Knobs, set before the programs are loaded. */
 extern const volatile unsigned int opt_netns[PL_NETNS_MAX]; /* only these; opt_netns_count 0: all */
@@ -167,6 +179,8 @@ extern const volatile bool opt_failed_only;   /* successes are tracked and not t
 extern const volatile bool opt_ephemeral;     /* port-0 binds are told */
 extern const volatile unsigned int opt_pid;   /* only calls of this process are told; 0: all */
 extern const volatile unsigned int opt_pidns; /* inode of portlog's own pid namespace; 0: the first one */
+extern const volatile unsigned int
+	opt_tree; /* follow the tree of this process, and tell of others only failures; 0: all */
 extern const volatile unsigned int own_pid;
 extern const volatile unsigned long long
 	zeros[16];                     /* a value to begin with: on the stack it would take too much */
@@ -178,6 +192,7 @@ extern unsigned long long barrier; /* its atomic add orders reserve before the r
 extern unsigned long long lost[PL_KIND_MAX];        /* records that found no room, by kind */
 extern unsigned long long lost_failed[PL_KIND_MAX]; /* of those, failed calls */
 extern unsigned long long tracked_full;             /* sockets that found no room in tracked */
+extern unsigned long long tree_full;                /* processes that found no room in tree */
 extern unsigned long long hidden_binds;             /* ephemeral binds counted and not told */
 extern unsigned int watch_lingering;                /* user space waits for a port to become free */
 extern unsigned int any_lingered;                   /* the map lingering was ever written to */
@@ -226,6 +241,23 @@ struct caller {
 static __always_inline struct task_struct *current_task(void)
 {
 	return (struct task_struct *)bpf_get_current_task();
+}
+
+/* PL_TREE when @task belongs to the tree that is followed. */
+static __always_inline u32 tree_flag(struct task_struct *task)
+{
+	struct task_struct *leader;
+	u64 *start;
+	u32 tgid;
+
+	if (!opt_tree)
+		return 0;
+	tgid = BPF_CORE_READ(task, tgid);
+	start = bpf_map_lookup_elem(&tree, &tgid);
+	if (!start)
+		return 0;
+	leader = BPF_CORE_READ(task, group_leader);
+	return BPF_CORE_READ(leader, start_boottime) == *start ? PL_TREE : 0;
 }
 
 /* The number of @leader in portlog's pid namespace; 0 when it lives outside. */
@@ -464,7 +496,7 @@ subprog void facts_fill(struct pl_tracked *t, struct sock *sk, struct task_struc
 	caller_fill(t, task);
 	t->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	t->inode = socket_inode(sk, &t->sock_uid);
-	t->flags = socket_flags(sk, common);
+	t->flags = socket_flags(sk, common) | tree_flag(task);
 	t->netns = BPF_CORE_READ(net, ns.inum);
 	t->ifindex = common->skc_bound_dev_if;
 	t->port = common->skc_num;
@@ -500,6 +532,12 @@ static __always_inline bool netns_wanted(struct sock *sk)
 static __always_inline bool pid_wanted(u32 pid)
 {
 	return !opt_pid || opt_pid == pid;
+}
+
+/* A call that worked is told of the tree alone, where one is followed. */
+static __always_inline bool tree_wanted(u32 flags)
+{
+	return !opt_tree || flags & PL_TREE;
 }
 
 /* The event's part that comes from a tracked socket (or from facts just gathered). */

@@ -147,7 +147,7 @@ static __always_inline bool success_hidden(const struct pl_tracked *t)
 
 	if (ephemeral)
 		__sync_fetch_and_add(&hidden_binds, 1);
-	return ephemeral || opt_failed_only || !pid_wanted(t->pid);
+	return ephemeral || opt_failed_only || !pid_wanted(t->pid) || !tree_wanted(t->flags);
 }
 
 static __always_inline void port_key(struct pl_port *key, const struct pl_tracked *t)
@@ -358,7 +358,7 @@ static __always_inline void listen_result(struct sock *sk, s32 error, s32 backlo
 	t->port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	t->l3mdev = socket_l3mdev(sk);
 	t->state = TCP_LISTEN;
-	t->flags = (t->flags | PL_LISTENED) & ~PL_EPHEMERAL;
+	t->flags = (t->flags | PL_LISTENED | tree_flag(current_task())) & ~PL_EPHEMERAL;
 	if (port_wanted(t->port))
 		tell_taken(key, &o);
 }

@@ -171,6 +171,10 @@ struct thread_info {
 	u32 status; /* x86: TS_COMPAT */
 };
 
+struct signal_struct {
+	atomic_t live;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -186,6 +190,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct css_set *cgroups;
 	struct pid *thread_pid;
+	struct signal_struct *signal;
 };
 
 /* Network namespaces and devices. */

@@ -62,6 +62,7 @@
 #define PL_BHASH2 0x400000u /* row: it is in an inet_bind2_bucket */
 #define PL_BEFORE 0x200000u /* it was there before the tracer: since_ns is when the snapshot saw it */
 #define PL_OPEN 0x4000000u  /* holder: its process has it open, by the descriptor that it was bound by */
+#define PL_TREE 0x8000000u  /* the process is of the tree that is followed */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1

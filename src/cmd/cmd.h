@@ -3,11 +3,12 @@
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "util/args.h"
 
-#define COMMANDS(X) X(trace) X(list) X(why)
+#define COMMANDS(X) X(trace) X(list) X(why) X(run) X(wait) X(doctor)
 
 #define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2
@@ -18,7 +19,9 @@ struct cmd {
 	const char *alias;    /* or NULL */
 	const char *synopsis; /* after "portlog name" */
 	const char *summary;  /* one line */
-	const char *examples; /* lines shown first in --help */
+	const char *examples; /* lines shown first in --help; the first of them also in portlog --help */
+	const char *status;   /* what the exit status means, lines; NULL: as for most */
+	bool takes_command;   /* its first operand ends the options: what follows is another program's */
 	const struct arg *args;
 	const struct arg *common; /* or NULL */
 	size_t opts_size;

@@ -40,15 +40,15 @@ struct why_opts {
 
 /* clang-format off */
 static const struct arg why_args[] = {
-	{ 'j', "json",      ARG_FLAG,   AT(json), NULL, "one JSON object for each port and protocol: portlog.why/1" },
+	{ 'j', "json",      ARG_FLAG,   AT(json), NULL, "JSON: an object for each port" },
 	{ 't', "tcp",       ARG_FLAG,   AT(tcp), NULL, "TCP only" },
 	{ 'u', "udp",       ARG_FLAG,   AT(udp), NULL, "UDP only" },
 	{ '4', "ipv4",      ARG_FLAG,   AT(ipv4), NULL, "0.0.0.0 only, not [::]" },
 	{ '6', "ipv6",      ARG_FLAG,   AT(ipv6), NULL, "[::] only, not 0.0.0.0" },
-	{ 0,   "reuseaddr", ARG_CHOICE, AT(reuseaddr), "both|yes|no", "the bind sets SO_REUSEADDR; both: tell where it matters" },
+	{ 0,   "reuseaddr", ARG_CHOICE, AT(reuseaddr), "both|yes|no", "does the bind set SO_REUSEADDR" },
 	{ 0,   "reuseport", ARG_FLAG,   AT(reuseport), NULL, "the bind sets SO_REUSEPORT" },
 	{ 0,   "v6only",    ARG_FLAG,   AT(v6only), NULL, "the bind sets IPV6_V6ONLY" },
-	{ 0,   "user",      ARG_STRING, AT(user), "USER", "who binds, name or number; as it is who runs this, also under sudo" },
+	{ 0,   "user",      ARG_STRING, AT(user), "USER", "who binds, by name or number" },
 	{ 'N', "netns",     ARG_STRING, AT(netns), "NETNS", "in this network namespace" },
 	{ 0,   "utc",       ARG_FLAG,   AT(utc), NULL, "times in UTC" },
 	{ 0,   "hints",     ARG_FLAG,   AT(hints), NULL, "reasons and remedies in JSON too" },

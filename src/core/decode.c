@@ -178,6 +178,7 @@ void decode_event(const struct pl_event *e, struct record *ret)
 	ret->ephemeral = e->flags & PL_EPHEMERAL;
 	ret->explicit_port = e->flags & PL_EXPLICIT;
 	ret->hook_addr = e->flags & PL_HOOK_ADDR;
+	ret->tree = e->flags & PL_TREE;
 	ret->sock_uid = e->sock_uid;
 	ret->netns = e->netns;
 	ret->ifindex = e->ifindex;

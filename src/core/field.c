@@ -68,9 +68,11 @@ static const char *holder_proto_word(context *c)
 
 static const char *where_word(context *c)
 {
-	static const char *const names[] = {
-		[LOST_RING] = "ring", [LOST_QUEUE] = "queue", [LOST_MAP] = "map", [LOST_HOOK] = "hook"
-	};
+	static const char *const names[] = { [LOST_RING] = "ring",
+					     [LOST_QUEUE] = "queue",
+					     [LOST_MAP] = "map",
+					     [LOST_HOOK] = "hook",
+					     [LOST_TREE] = "tree" };
 
 	return c->rec->lost_where < ARRAY_SIZE(names) ? names[c->rec->lost_where] : NULL;
 }
@@ -554,9 +556,9 @@ const struct field fields[] = {
 	  .at = RECORD(socket_id),
 	  .help = "seq of the first event of this socket: joins its bind, listen, release and free" },
 	{ PATH("socket.", "proto"), .in = &socket_object, .type = FIELD_WORD, .word = proto_word,
-	  .help = "tcp, udp or mptcp" },
+	  .help = "the protocol: tcp, udp or mptcp" },
 	{ PATH("socket.", "family"), .in = &socket_object, .type = FIELD_WORD, .word = family_word,
-	  .help = "ipv4 or ipv6" },
+	  .help = "of the socket: ipv4 or ipv6" },
 	{ PATH("socket.", "addr"), .in = &socket_object, .type = FIELD_ADDRESS, .at = RECORD(addr),
 	  .help = "the address it is about: asked for when the call failed, else the one it has" },
 	{ PATH("socket.", "port"), .in = &socket_object, .type = FIELD_U16, .at = RECORD(port), .zero = true,
@@ -632,7 +634,8 @@ const struct field fields[] = {
 	{ NAMED("container", "container.", "name"), .in = &container, .type = FIELD_STRING,
 	  .at = PROCESS(where.container_name), .cut = 7, .help = "name of its container" },
 	{ NAMED("container_runtime", "container.", "runtime"), .in = &container, .type = FIELD_STRING,
-	  .at = PROCESS(where.container_runtime), .cut = 7, .help = "docker, containerd, podman, ..." },
+	  .at = PROCESS(where.container_runtime), .cut = 7,
+	  .help = "who runs it: docker, containerd, podman, ..." },
 	{ PATH("k8s.", "pod_uid"), .in = &k8s, .type = FIELD_STRING, .at = PROCESS(where.pod_uid), .cut = 9,
 	  .help = "its Kubernetes pod" },
 	{ NAMED("pod_namespace", "k8s.", "namespace"), .in = &k8s, .type = FIELD_STRING,
@@ -652,7 +655,8 @@ const struct field fields[] = {
 	{ NAMED("holder.kind", "holder.", "kind"), .in = &holder, .type = FIELD_WORD,
 	  .word = holder_kind_word, .help = "who is in the way: listener, bound, time-wait, ..." },
 	{ NAMED("holder.modifiers", "holder.", "modifiers"), .in = &holder, .type = FIELD_CALL,
-	  .has = has_modifiers, .json = modifiers_json, .help = "dual-stack, reuseport-uid" },
+	  .has = has_modifiers, .json = modifiers_json,
+	  .help = "what else keeps the two apart: dual-stack, reuseport-uid" },
 	{ NAMED("holder.tripped", "holder.", "tripped"), .in = &holder, .type = FIELD_BOOL,
 	  .at = HOLDER(tripped), .help = "there when the kernel's own check stopped at this one" },
 	{ NAMED("holder.last_owner", "holder.", "last_owner"), .in = &holder, .type = FIELD_BOOL,
@@ -703,7 +707,8 @@ const struct field fields[] = {
 	{ NAMED("holder.gone_since", "holder.", "gone_since"), .in = &holder, .type = FIELD_MOMENT,
 	  .at = HOLDER(since_ns), .has = is_let_go, .help = "last_owner: when it let go" },
 	{ NAMED("holder.since_precision", "holder.", "since_precision"), .in = &holder, .type = FIELD_WORD,
-	  .word = holder_precision_word, .help = "exact, not-before or not-after that moment" },
+	  .word = holder_precision_word,
+	  .help = "how that moment is known: exact, not-before or not-after it" },
 	{ NAMED("holder.expires", "holder.", "expires"), .in = &holder, .type = FIELD_MOMENT,
 	  .at = HOLDER(expires_ns), .help = "time-wait: when it ends by itself" },
 	{ NAMED("holder.bound_by.kind", "holder.bound_by.", "kind"), .in = &holder_bound_by,
@@ -731,7 +736,7 @@ const struct field fields[] = {
 	{ PATH("", "since"), .in = &since, .type = FIELD_MOMENT, .at = RECORD(since_ns),
 	  .help = "when the port was taken" },
 	{ PATH("", "since_precision"), .in = &since, .type = FIELD_WORD, .word = precision_word,
-	  .help = "exact, not-before or not-after that moment" },
+	  .help = "how that moment is known: exact, not-before or not-after it" },
 	{ PATH("", "kind"), .in = &listed, .type = FIELD_WORD, .word = kind_word,
 	  .help = "list: what has the port: listener, bound, time-wait, ..." },
 	{ PATH("", "expires"), .in = &listed, .type = FIELD_MOMENT, .at = RECORD(expires_ns),
@@ -750,6 +755,8 @@ const struct field fields[] = {
 	{ NAMED("closed_by_comm_hex", "closed_by.", "comm_hex"), .in = &closed_by, .type = FIELD_CALL,
 	  .has = has_closer_comm_hex, .json = closed_by_comm_hex_json,
 	  .help = "comm in hex, when it is not UTF-8" },
+	{ PATH("", "tree"), .in = &event, .type = FIELD_BOOL, .at = RECORD(tree),
+	  .help = "portlog run: there when a process of the command did it, not somebody else" },
 	{ PATH("", "correction"), .in = &event, .type = FIELD_BOOL, .at = RECORD(correction),
 	  .help = "there when a comparison with the kernel told it, not the event itself" },
 	{ PATH("", "via"), .in = &event, .type = FIELD_WORD, .word = via_word, .help = "which hook told it" },

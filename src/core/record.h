@@ -47,7 +47,7 @@ struct address {
 };
 
 /* Where events were lost. */
-enum lost_where { LOST_NOWHERE, LOST_RING, LOST_QUEUE, LOST_MAP, LOST_HOOK };
+enum lost_where { LOST_NOWHERE, LOST_RING, LOST_QUEUE, LOST_MAP, LOST_HOOK, LOST_TREE };
 
 /* What a socket was told to be; has_options says whether they are known. */
 #define OPT_REUSEADDR 0x1u
@@ -130,6 +130,7 @@ struct record {
 	bool v6only; /* as the kernel has it, which sets it itself for most addresses; OPT_V6ONLY is the user's */
 	bool bhash2;             /* it is in the kernel's second table of bound sockets (6.1 and later) */
 	bool by_family;          /* that table compares families: a mapped wildcard is not seen (until 6.7) */
+	bool tree;               /* of the tree of processes that is followed */
 	uint8_t free;            /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
 	uint8_t lost_where;      /* enum lost_where */
@@ -206,10 +207,10 @@ struct holder {
 	uint8_t since_precision;
 	bool last_owner;    /* the process is the one that had it last: it is gone or has let go */
 	bool tripped;       /* the kernel's own check stopped here */
+	bool open;          /* its process is known to have it open */
 	bool has_options;   /* options are known: sock_diag does not tell them */
 	bool explicit_port; /* the port was asked for by number (SOCK_BINDPORT_LOCK) */
 	bool v6only, bhash2, by_family; /* as in struct record */
-	bool open;                      /* its process is known to have it open */
 	bool init_too;                  /* so has pid 1 */
 	uint32_t sock_uid;
 	uint32_t uid;

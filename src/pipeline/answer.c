@@ -11,6 +11,7 @@
 
 #include "enrich/bound_for.h"
 #include "enrich/enrich.h"
+#include "enrich/redirect.h"
 #include "pipeline/inventory.h"
 #include "pipeline/judge.h"
 #include "util/cleanup.h"
@@ -261,6 +262,7 @@ int answer_take(struct inventory *inv, const struct answer_place *where, const s
 		return r;
 	}
 	elsewhere_fill(&m, ret);
+	redirect_find(q->proto, q->port, ret->redirect, sizeof(ret->redirect));
 	names_fill(&m, ret);
 	return 0;
 }

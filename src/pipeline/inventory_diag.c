@@ -18,6 +18,7 @@
 #define TCP_STATE_LISTEN 10
 #define STATE_BIT_BOUND 13 /* TCPF_BOUND_INACTIVE, Linux 6.8 */
 #define FOUND_MAX 524288
+#define BOUND_MAX_NS NS_PER_S
 #define TIME_MAX_NS (5 * NS_PER_S) /* for all namespaces together */
 #define STILL_THERE 0x80000000u
 #define NAMED_MAX 4 /* namespaces that could not be entered, by name */
@@ -210,13 +211,26 @@ static uint16_t single_port(const struct inventory *inv)
 	return count == 1 ? (uint16_t)found : 0;
 }
 
+/*
+ * Sockets that are only bound cost a walk over a table of all namespaces each time. With BPF they have a file; without, the
+ * first second is theirs, which is enough for a hundred namespaces.
+ */
+static bool asks_for_bound(struct inventory *inv)
+{
+	if (inv->lister)
+		return false;
+	if (clock_boot_ns() <= inv->began_ns + BOUND_MAX_NS)
+		return true;
+	inv->netns_unbound++;
+	return false;
+}
+
 static int netns_ask(struct pass *p, const struct netns *ns,
 		     int (*each)(void *arg, const struct diag_row *row))
 {
 	struct inventory *inv = p->inv;
-	uint16_t port = single_port(inv);
-	/* Sockets that are only bound cost a walk over a table of all namespaces each time, and have a file. */
-	uint32_t states = 1u << TCP_STATE_LISTEN | (inv->lister ? 0 : 1u << STATE_BIT_BOUND) |
+	uint16_t port = inv->single_port;
+	uint32_t states = 1u << TCP_STATE_LISTEN | (asks_for_bound(inv) ? 1u << STATE_BIT_BOUND : 0) |
 			  (inv->o.time_wait ? 1u << TCP_STATE_TIME_WAIT : 0);
 	struct diag_query queries[] = {
 		{ .tcp = true, .states = inv->o.connections ? 0 : states, .port = port },
@@ -369,6 +383,10 @@ static void namespaces_say(struct inventory *inv)
 			inv->namespaces.cut);
 	if (inv->netns_late)
 		inventory_blind_add(inv, "%zu network namespaces: it took too long", inv->netns_late);
+	if (inv->netns_unbound)
+		inventory_blind_add(
+			inv, "TCP sockets that do not listen, of %zu network namespaces: it took too long",
+			inv->netns_unbound);
 	if (inv->no_module)
 		inventory_blind_add(inv, "sockets that no process has open: modprobe tcp_diag udp_diag");
 }
@@ -390,6 +408,7 @@ int inventory_ask(struct inventory *inv)
 	const struct netns *ns;
 	int r = netns_list_all(&inv->namespaces);
 
+	inv->single_port = single_port(inv);
 	if (r < 0)
 		return r;
 	inv->found_ends = calloc(inv->namespaces.n + 1, sizeof(*inv->found_ends));

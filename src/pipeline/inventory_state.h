@@ -54,6 +54,8 @@ struct inventory {
 	int root_fd, proc_fd;
 	size_t netns_refused; /* could not be entered */
 	size_t netns_late;    /* there was no time for */
+	size_t netns_unbound; /* not asked for sockets that are only bound */
+	uint16_t single_port; /* the only one that is asked for; 0: there is none */
 	bool no_module;
 	bool brief;
 	bool root; /* may look at everybody's processes */

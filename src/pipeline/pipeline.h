@@ -16,6 +16,12 @@ struct pipeline_config {
 	uint32_t ring_bytes;
 	uint64_t count;       /* stop after so many events (bookkeeping not counted); 0: no limit */
 	uint64_t duration_ns; /* stop after so long; 0: no limit */
+	/*
+	 * Not 0: a process that waits to execute a program. Told is what it does from then on, and whoever comes from it
+	 * (record.tree), and of all others what fails. At the end a snapshot row for each port that the tree still holds.
+	 */
+	uint32_t tree;
+	int until_fd; /* not 0: no signal but the end of this pipe ends the run, once all that came before it is told */
 	bool snapshot;
 	bool ephemeral;
 	bool autobind;

@@ -80,8 +80,11 @@ struct pipeline {
 	size_t n_netns;
 	int clock_fd;
 	int root_fd;
-	bool busy;    /* records come: the reader looks by itself */
-	bool syncing; /* the first snapshot is under way: its rows are told when it is complete */
+	uint64_t tree_full_seen;
+	uint64_t end_at; /* position in the ring up to which is told when until_fd has ended */
+	bool ending;     /* it has */
+	bool busy;       /* records come: the reader looks by itself */
+	bool syncing;    /* the first snapshot is under way: its rows are told when it is complete */
 	bool stop;
 	unsigned asked_to_end; /* signals that say so */
 	int error;             /* of the sink: ends the run */
@@ -153,6 +156,12 @@ void linger_end(struct pipeline *p, uint32_t netns, enum proto proto, uint16_t p
 void linger_hint(struct pipeline *p, const struct pl_event *e);
 void lingers_tick(struct pipeline *p, uint64_t now_ns);
 uint64_t lingers_next_ns(const struct lingers *l); /* 0: none */
+
+/* ---- tree.c: the processes of one command, and its end ---- */
+int until_watch(struct pipeline *p);          /* 0 or negative errno */
+bool until_reached(const struct pipeline *p); /* it has ended, and all that came before is told */
+bool tree_wants(const struct pipeline *p, const struct record *rec);
+void tree_left_tell(struct pipeline *p); /* ports that it still holds */
 
 /* ---- handoff.c: the binder is gone, others have the socket ---- */
 struct handoffs *handoffs_new(void);

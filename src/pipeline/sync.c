@@ -219,6 +219,11 @@ static bool other_losses(struct pipeline *p)
 		p->map_full_seen = full;
 		any = true;
 	}
+	full = tracer_tree_full(p->tracer);
+	if (full != p->tree_full_seen) {
+		lost_tell(p, full - p->tree_full_seen, LOST_TREE, ACTION_NONE);
+		p->tree_full_seen = full; /* no resync finds out who they come from */
+	}
 	return any;
 }
 

@@ -15,7 +15,8 @@ struct sink_options {
 	/* While one of them takes nothing: see buf_write_waiting(). NULL: wait for ever. */
 	int (*wait)(void *arg, int fd);
 	void *wait_arg;
-	bool tty; /* header and folding as for a person at a terminal */
+	void *arg; /* of a sink that a command brings along */
+	bool tty;  /* header and folding as for a person at a terminal */
 	bool color;
 	bool wide; /* -o wide */
 	bool header;
@@ -24,6 +25,8 @@ struct sink_options {
 	bool ephemeral;     /* port-0 binds are told too: the opening line need not speak of them */
 	bool current_first; /* text: show snapshot rows (a filter is given), not one line */
 	bool verbose;       /* text: what the hooks cannot see, in full */
+	bool json;          /* report: events as JSON instead of sentences */
+	uint32_t own_netns; /* report: not named; 0: none is */
 	bool line_buffered; /* write each line at once (terminal, pipe); else whenever the loop is idle */
 	unsigned columns;   /* terminal width; 0: unknown */
 	enum time_style time;
@@ -55,5 +58,6 @@ static inline int sink_put(const struct sink_options *o, struct buf *b, int fd)
 
 extern const struct sink_ops sink_text;
 extern const struct sink_ops sink_ndjson;
+extern const struct sink_ops sink_report; /* for sink/report.h's reader */
 
 #endif

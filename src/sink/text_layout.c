@@ -168,19 +168,24 @@ static void widen(struct layout *l, enum cell cell, unsigned width)
 		l->widths[cell] = width;
 }
 
+/* What is cut is the name: a process must not be able to hide its pid behind a long one. */
 static void put_cut(struct layout *l, struct line *line, const char *text, size_t len, enum cell cell)
 {
 	unsigned max = text_columns[cell].max;
-	size_t keep;
+	size_t keep, end_len;
+	const char *end;
 
 	if (!l->o->tty || !text_columns[cell].cut || utf8_columns(text, len) <= max) {
 		line_cell(line, text, len, l->widths[cell]);
 		return;
 	}
-	keep = utf8_prefix(text, len, max - 1);
+	end = cell == CELL_PROCESS ? memrchr(text, '[', len) : NULL;
+	end_len = end ? len - (size_t)(end - text) : 0;
+	keep = utf8_prefix(text, len, max - 1 - utf8_columns(end, end_len));
 	buf_reset(&l->scratch);
 	buf_put(&l->scratch, text, keep);
 	buf_puts(&l->scratch, "…");
+	buf_put(&l->scratch, end, end_len);
 	line_cell(line, l->scratch.data, l->scratch.len, l->widths[cell]);
 }
 

@@ -191,6 +191,7 @@ static const char *const lost_places[] = {
 	[LOST_QUEUE] = "the queue was full",
 	[LOST_MAP] = "the table of sockets was full",
 	[LOST_HOOK] = "the kernel skipped a hook",
+	[LOST_TREE] = "the command has too many processes",
 };
 
 static void note_lost(struct buf *b, const struct view *v, const struct sink_options *o)

@@ -25,7 +25,8 @@
 #define LINKS_MAX 40
 #define ROWS_MAX 40
 #define TRACKED_BATCH 512
-#define NAME_LEN 64 /* of a program */
+#define NAME_LEN 64    /* of a program */
+#define TREE_MAX 32768 /* processes of a tree at one time */
 #define REFUSED_MAX 8
 
 struct tracer {
@@ -39,8 +40,9 @@ struct tracer {
 	int cgroup_fd;
 	bool autobind; /* ports taken without bind are asked for */
 	bool no_iterators;
-	char refused[REFUSED_MAX]
-		    [NAME_LEN]; /* programs that the kernel did not take, though it seems to have all for them */
+	bool tree; /* that of a process is followed */
+	/* Programs that the kernel did not take, though it seems to have all for them. */
+	char refused[REFUSED_MAX][NAME_LEN];
 	size_t n_refused;
 	bool only_required; /* it refused more than that: rows that are not required are given up */
 	bool fexit_refused; /* probed: the host does not take fexit programs */
@@ -123,7 +125,7 @@ static bool program_available(void *arg, const char *name)
 	struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, name);
 	const char *section, *target;
 
-	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) ||
+	if (!p || (!strncmp(name, "auto_", 5) && !t->autobind) || (!strncmp(name, "tree_", 5) && !t->tree) ||
 	    (t->only_required && hook_is_optional(name)) || was_refused(t, name))
 		return false;
 	section = bpf_program__section_name(p);
@@ -158,6 +160,7 @@ static void knobs_set(struct tracer *t, const struct tracer_options *o)
 
 	k->opt_nr_bind = SYS_bind;
 	k->opt_ephemeral = o->ephemeral;
+	k->opt_tree = o->tree;
 	k->opt_pidns = bpf_own_pidns();
 	k->own_pid = (unsigned)getpid();
 	k->opt_listen_sk = is_chosen(t, "listen-sk", HOOKS_FEXIT);
@@ -224,6 +227,8 @@ static int load_once(struct tracer *t, const struct tracer_options *o)
 	}
 	programs_select(t);
 	knobs_set(t, o);
+	if (o->tree)
+		(void)bpf_map__set_max_entries(t->skel->maps.tree, TREE_MAX);
 	r = bpf_map__set_max_entries(t->skel->maps.ring, o->ring_bytes);
 	if (r < 0)
 		return fail(r, "set the ring's size to %u", o->ring_bytes);
@@ -423,48 +428,175 @@ static void blind_find(struct tracer *t)
 {
 	size_t n = hooks_blind(t->chosen, t->blind, TRACER_BLIND_MAX);
 
-	if (needs_cgroup(t) && !is_whole_hierarchy(t->cgroup_fd) && n < TRACER_BLIND_MAX) {
+	if (needs_cgroup(t) && !is_whole_hierarchy(t->cgroup_fd) && n < TRACER_BLIND_MAX)
 		t->blind[n++] = "processes outside of this container's own cgroup";
-		t->blind[n] = NULL;
-	}
+	if (bpf_own_pidns() && n < TRACER_BLIND_MAX)
+		t->blind[n++] = "who processes outside of this pid namespace are (docker run --pid=host)";
+	if (access("/proc/self/ns/net", F_OK) != 0 && n < TRACER_BLIND_MAX)
+		t->blind[n++] = "which network namespaces there are: no /proc here";
+	t->blind[n] = NULL;
+}
+
+/* All that comes before loading: the kernel's types, and the part of them that our programs name. */
+static int tracer_prepare(struct tracer *t)
+{
+	const void *elf;
+	size_t size;
+	int r;
+
+	bpf_prepare();
+	r = kernel_btf_open(KERNEL_BTF, &t->btf);
+	if (r < 0)
+		return bpf_cannot_load(r, "read the kernel's BTF");
+	elf = portlog_bpf__elf_bytes(&size);
+	t->small_btf_fd = bpf_small_btf(t->btf, elf, size);
+	return 0;
+}
+
+static struct tracer *tracer_new(void)
+{
+	struct tracer *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->cgroup_fd = t->small_btf_fd = -1;
+	return t;
 }
 
 /* Inside a cgroup namespace the mount shows a part of the tree: attach to it, and say so. */
 int tracer_open(const struct tracer_options *o, struct tracer **ret)
 {
-	struct tracer *t = calloc(1, sizeof(*t));
-	const void *elf;
-	size_t size;
+	struct tracer *t = tracer_new();
 	int r;
 
 	if (!t)
 		return fail(-ENOMEM, "open the tracer");
-	t->cgroup_fd = t->small_btf_fd = -1;
 	t->autobind = o->autobind;
 	t->no_iterators = o->no_iterators;
-	bpf_prepare();
-	r = kernel_btf_open(KERNEL_BTF, &t->btf);
+	t->tree = o->tree != 0;
+	r = tracer_prepare(t);
 	if (r < 0) {
-		r = bpf_cannot_load(r, "read the kernel's BTF");
 		tracer_close(t);
 		return r;
 	}
-	elf = portlog_bpf__elf_bytes(&size);
-	t->small_btf_fd = bpf_small_btf(t->btf, elf, size);
 	t->fexit_refused = o->hooks == HOOKS_TRACEPOINT || !fexit_taken(t);
 	r = tracer_load(t, o);
 	if (!r && needs_cgroup(t))
 		r = cgroup_open(t, o->cgroup2);
 	if (!r)
 		r = tracer_attach(t);
+	if (!r && o->tree && !is_chosen(t, "tree", HOOKS_ANY))
+		r = fail_text(-ENOTSUP, "this kernel does not let a command's processes be followed");
 	if (r < 0) {
 		tracer_close(t);
-		return r;
+		return bpf_limit_hint(r);
 	}
 	t->btf = kernel_btf_close(t->btf);
 	blind_find(t);
 	*ret = t;
 	return 0;
+}
+
+bool tracer_uses(const struct tracer *t, size_t row)
+{
+	return t->chosen[row];
+}
+
+/* ---- each row alone ---- */
+
+#define TRY_RING (256 * 1024)
+
+static int row_missing(struct tracer *t, const struct hook *h)
+{
+	for (const char *const *spec = h->programs; *spec; spec++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%.*s", (int)hook_program_len(*spec), *spec);
+		if (!program_available(t, name))
+			return fail_text(-ENOENT, "the kernel has no %s",
+					 bpf_program__section_name(
+						 bpf_object__find_program_by_name(t->skel->obj, name)));
+	}
+	return 0;
+}
+
+static int row_load(struct tracer *t, size_t row)
+{
+	const struct tracer_options o = { .ring_bytes = TRY_RING };
+	int r;
+
+	bpf_said_clear();
+	t->skel = skeleton_open(t);
+	if (!t->skel)
+		return fail(-errno, "open the BPF object");
+	r = row_missing(t, &hooks[row]);
+	if (r < 0)
+		return r;
+	memset(t->chosen, 0, sizeof(t->chosen));
+	t->chosen[row] = true;
+	programs_select(t);
+	knobs_set(t, &o);
+	(void)bpf_map__set_max_entries(t->skel->maps.ring, TRY_RING);
+	r = portlog_bpf__load(t->skel);
+	return r < 0 ? fail(r, "load") : 0;
+}
+
+/* Iterators are attached when they are read: here only opened. */
+static int iterators_try(const struct tracer *t, const struct hook *h)
+{
+	struct bpf_link *link;
+	int fd, r = 0;
+
+	for (const char *const *name = h->programs; !r && *name; name++) {
+		struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, *name);
+
+		if (!p || strncmp(bpf_program__section_name(p), "iter/", 5) != 0)
+			continue;
+		r = bpf_iterator_open(p, 0, &link, &fd);
+		if (r < 0)
+			break;
+		close(fd);
+		bpf_link__destroy(link);
+	}
+	return r;
+}
+
+static int row_try(struct tracer *t, size_t row)
+{
+	int r = row_load(t, row);
+
+	for (const char *const *spec = hooks[row].programs; !r && *spec; spec++)
+		r = program_attach(t, *spec);
+	return r ? r : iterators_try(t, &hooks[row]);
+}
+
+static void row_take_off(struct tracer *t)
+{
+	while (t->n_links)
+		bpf_link__destroy(t->links[--t->n_links]);
+	portlog_bpf__destroy(t->skel);
+	t->skel = NULL;
+}
+
+int tracer_try_rows(const char *cgroup2, void (*each)(void *arg, size_t row, int error), void *arg)
+{
+	struct tracer *t = tracer_new();
+	int r;
+
+	if (!t)
+		return fail(-ENOMEM, "try the hooks");
+	t->autobind = true;
+	r = tracer_prepare(t);
+	if (!r && cgroup_open(t, cgroup2) < 0)
+		fail_clear(); /* whoever needs it says so */
+	for (size_t i = 0; !r && i < n_hooks; i++) {
+		if (!hooks[i].programs[0])
+			continue;
+		fail_clear();
+		each(arg, i, row_try(t, i));
+		row_take_off(t);
+	}
+	tracer_close(t);
+	return r;
 }
 
 /* ---- while it runs ---- */
@@ -500,6 +632,11 @@ uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed)
 uint64_t tracer_tracked_full(const struct tracer *t)
 {
 	return __atomic_load_n(&t->skel->bss->tracked_full, __ATOMIC_RELAXED);
+}
+
+uint64_t tracer_tree_full(const struct tracer *t)
+{
+	return __atomic_load_n(&t->skel->bss->tree_full, __ATOMIC_RELAXED);
 }
 
 uint64_t tracer_hidden(const struct tracer *t)

@@ -20,6 +20,7 @@ struct tracer_options {
 	bool ephemeral;
 	bool autobind;
 	bool no_iterators;   /* do as if the kernel had none */
+	uint32_t tree;       /* follow the tree of this process from its next exec on; 0: none */
 	const char *cgroup2; /* where the v2 hierarchy is mounted; NULL: nowhere */
 };
 
@@ -35,6 +36,14 @@ struct tracer *tracer_close(struct tracer *t); /* NULL is fine; always returns N
 const char *tracer_hooks(const struct tracer *t);        /* "fexit", "tracepoint", "mixed" */
 const char *const *tracer_blind(const struct tracer *t); /* NULL-terminated */
 int tracer_ring_fd(const struct tracer *t);
+bool tracer_uses(const struct tracer *t, size_t row); /* is row @row of hooks[] attached? */
+
+/*
+ * Load and attach each row of hooks[] that has programs, alone, and take it off again. @each: 0, it works; -ENOENT, the
+ * kernel has no such function or tracepoint; other negative errno, refused; all with a story. 0, or negative errno with a
+ * story when none could be tried.
+ */
+int tracer_try_rows(const char *cgroup2, void (*each)(void *arg, size_t row, int error), void *arg);
 
 /* The reader says that it will look again by itself. A full barrier: what is in the ring after false is found awake. */
 void tracer_set_awake(struct tracer *t, bool awake);
@@ -42,6 +51,7 @@ void tracer_set_awake(struct tracer *t, bool awake);
 /* Records that found no room so far, by kind; @failed: of those, calls that failed. */
 uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed);
 uint64_t tracer_tracked_full(const struct tracer *t); /* sockets that found no room in the map */
+uint64_t tracer_tree_full(const struct tracer *t);    /* processes that could not be followed */
 uint64_t tracer_hidden(const struct tracer *t);       /* ephemeral binds counted and not told */
 /* Runs of programs that the kernel skipped, because one was running on that processor; @each (or NULL): by program. */
 uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed),

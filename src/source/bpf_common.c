@@ -16,7 +16,8 @@
 #include "util/cleanup.h"
 #include "util/fail.h"
 
-#define FDS_LEAST 64 /* what loading needs, and some */
+#define FDS_LEAST 64             /* what loading needs, and some */
+#define MEMORY_LEAST (64u << 20) /* of address space: the program, maps and the kernel's BTF */
 #define NAMES_MAX 512
 #define PIDNS_FIRST 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
@@ -56,7 +57,7 @@ static int file_first_line(const char *path, char *text, size_t size)
 }
 
 /* In the first user namespace every number stands for itself; root of another one has no say over the kernel. */
-static bool in_user_namespace(void)
+bool bpf_in_user_namespace(void)
 {
 	unsigned inside, outside, count;
 	char line[128];
@@ -66,12 +67,28 @@ static bool in_user_namespace(void)
 	       (inside || outside || count != UINT32_MAX);
 }
 
-/* Fewer descriptors than the maps and programs need: libbpf may say anything then. */
-static bool few_descriptors(void)
+static bool is_limited(int resource, rlim_t least)
 {
 	struct rlimit limit;
 
-	return !getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < FDS_LEAST;
+	return !getrlimit(resource, &limit) && limit.rlim_cur < least;
+}
+
+/* Less than loading needs: libbpf may say anything then. NULL: there is enough. */
+static const char *limit_remedy(int error)
+{
+	if (error == -EMFILE || is_limited(RLIMIT_NOFILE, FDS_LEAST))
+		return "more open files may be needed: ulimit -n 1024";
+	if (is_limited(RLIMIT_AS, MEMORY_LEAST))
+		return "more address space may be needed: ulimit -v unlimited";
+	return NULL;
+}
+
+int bpf_limit_hint(int error)
+{
+	const char *remedy = limit_remedy(error);
+
+	return remedy ? fail_hint(error, "%s", remedy) : error;
 }
 
 /* One line that names the fix: what keeps BPF from working is one of a few things. */
@@ -80,7 +97,7 @@ int bpf_cannot_load(int error, const char *doing)
 	bool refused = error == -EPERM || error == -EACCES;
 	char line[128];
 
-	if (refused && in_user_namespace()) {
+	if (refused && bpf_in_user_namespace()) {
 		fail_text(error, "tracing needs root of the host, not of a user namespace");
 		return fail_hint(error, "start portlog outside of it: sudo portlog");
 	}
@@ -92,8 +109,12 @@ int bpf_cannot_load(int error, const char *doing)
 		fail(error, "%s: %s", doing, libbpf_said);
 	else
 		fail(error, "%s", doing);
-	if (few_descriptors())
-		return fail_hint(error, "more open files may be needed: ulimit -n 1024");
+	if (limit_remedy(error))
+		return bpf_limit_hint(error);
+	if (access("/sys/kernel", F_OK) != 0)
+		return fail_hint(
+			error,
+			"/sys is hidden here, and with it the kernel's BTF: mount -t sysfs sysfs /sys");
 	if (access(KERNEL_BTF, R_OK) != 0)
 		return fail_hint(error,
 				 "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF); kernels of Debian 11, "

@@ -3,6 +3,7 @@
 #ifndef SOURCE_BPF_COMMON_H
 #define SOURCE_BPF_COMMON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,11 +16,15 @@ struct bpf_program;
 struct bpf_link;
 
 void bpf_prepare(void);     /* before the first object is opened */
-const char *bpf_said(void); /* what libbpf complained of first; "": nothing */
+const char *bpf_said(void); /* what libbpf complained of first; "": of nothing */
 void bpf_said_clear(void);  /* what libbpf complained of so far is another attempt's */
 
 /* The story of what could not be done, and the one fix that fits this machine. Returns @error. */
 int bpf_cannot_load(int error, const char *doing);
+
+/* The remedy of a story told elsewhere, if a limit of this process is to blame. Returns @error. */
+int bpf_limit_hint(int error);
+bool bpf_in_user_namespace(void); /* not the first one: its root has no say over the kernel */
 
 /* Inode of portlog's own pid namespace; 0: the first one, where a process has the number that the kernel calls it by. */
 unsigned bpf_own_pidns(void);

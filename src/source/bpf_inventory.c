@@ -26,12 +26,12 @@ struct lister {
 
 #define SECTION "pl_iter"
 
-/*
- * To find the three functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
- * 10 MB for each run. They are known already; so until its load a program of ours is of a kind that attaches to nothing.
- */
 static _Thread_local const struct kernel_btf *types; /* while an object is being loaded */
 
+/*
+ * To find the functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
+ * 10 MB for each run. They are known already; so until its load a program of ours is of a kind that attaches to nothing.
+ */
 static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opts, long cookie)
 {
 	const char *target = bpf_program__section_name(p) + strlen(SECTION "/");

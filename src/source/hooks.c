@@ -35,6 +35,7 @@ const struct hook hooks[] = {
 	{ "autobind", HOOKS_FEXIT,      { "auto_bound", "auto_connect4", "auto_connect6" }, false },
 	{ "autobind", HOOKS_TRACEPOINT, { "auto_connect_exit:syscalls/sys_exit_connect", "auto_sendmsg4", "auto_sendmsg6" }, false, NULL,
 	  "ports taken without bind through io_uring" },
+	{ "tree",     HOOKS_ANY,        { "tree_forked", "tree_begun", "tree_exited" }, false },
 	{ "fileless", HOOKS_ANY,        { "each_tcp", "each_udp" },         false,
 	  "ports that the kernel's own sockets held before (no BPF iterators over sockets)" },
 	{ "snapshot", HOOKS_ANY,        { "each_file" },                    false,

@@ -12,7 +12,7 @@
 
 #define ROWS_MAX 64
 #define WORD_MAX 32 /* longer words are near to nothing */
-#define LETTERS_MAX (2 * ROWS_MAX + 4)
+#define LETTERS_MAX (2 * ROWS_MAX + 5)
 #define FIRST_LONG 256 /* getopt's value of row i is FIRST_LONG + i */
 #define HELP_COLUMN 30
 
@@ -104,9 +104,15 @@ static const struct arg *find_letter(const struct arg *const *rows, size_t n, in
 
 static const char help_name[] = "help";
 
-/* getopt's own tables: a leading ':' makes it silent and tell a missing value from an unknown option. */
-static void describe(const struct arg *const *rows, size_t n, char *letters, struct option *longs)
+/*
+ * getopt's own tables: a leading ':' makes it silent and tell a missing value from an unknown option; '+' before it
+ * stops at the first operand.
+ */
+static void describe(const struct arg *const *rows, size_t n, bool leading, char *letters,
+		     struct option *longs)
 {
+	if (leading)
+		*letters++ = '+';
 	*letters++ = ':';
 	*letters++ = 'h';
 	for (size_t i = 0; i < n; i++) {
@@ -257,8 +263,8 @@ static int missing_value(const struct arg *const *rows, size_t n)
 	return fail_text(-EINVAL, "option '--%s' needs a value: %s", arg->name, arg->value);
 }
 
-int args_parse(int argc, char **argv, const struct arg *args, const struct arg *common, void *opts,
-	       char ***ret_operands, int *ret_n)
+static int parse(int argc, char **argv, const struct arg *args, const struct arg *common, void *opts,
+		 bool leading, char ***ret_operands, int *ret_n)
 {
 	struct option longs[ROWS_MAX + 2];
 	const struct arg *rows[ROWS_MAX];
@@ -266,7 +272,7 @@ int args_parse(int argc, char **argv, const struct arg *args, const struct arg *
 	size_t n = collect(args, common, rows);
 	int c, r;
 
-	describe(rows, n, letters, longs);
+	describe(rows, n, leading, letters, longs);
 	opterr = 0;
 	optind = 0; /* start anew, wherever an earlier call stopped */
 	while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
@@ -285,6 +291,18 @@ int args_parse(int argc, char **argv, const struct arg *args, const struct arg *
 	*ret_operands = argv + optind;
 	*ret_n = argc - optind;
 	return 0;
+}
+
+int args_parse(int argc, char **argv, const struct arg *args, const struct arg *common, void *opts,
+	       char ***ret_operands, int *ret_n)
+{
+	return parse(argc, argv, args, common, opts, false, ret_operands, ret_n);
+}
+
+int args_parse_leading(int argc, char **argv, const struct arg *args, const struct arg *common, void *opts,
+		       char ***ret_operands, int *ret_n)
+{
+	return parse(argc, argv, args, common, opts, true, ret_operands, ret_n);
 }
 
 /* ---- help ---- */

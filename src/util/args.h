@@ -40,6 +40,10 @@ struct arg {
 int args_parse(int argc, char **argv, const struct arg *args, const struct arg *common, void *opts,
 	       char ***ret_operands, int *ret_n);
 
+/* The same, but the first operand ends the options. */
+int args_parse_leading(int argc, char **argv, const struct arg *args, const struct arg *common, void *opts,
+		       char ***ret_operands, int *ret_n);
+
 /* The rows as help lines. */
 void args_help(FILE *out, const struct arg *args);
 

@@ -3,7 +3,7 @@
  * `portlog why` on ports that are held for real: it names the kind and the process, its remedy is carried out, and then
  * the bind that failed works. What it calls free is bound.
  *
- *	why [--portlog PATH]
+ *	why [--portlog PATH] [--tee FILE]
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,6 +37,8 @@ struct reply {
 	char text[OUTPUT_MAX];
 };
 
+static FILE *copy; /* every line told, for the schema */
+
 /* The first line of "why -j --hints @words"; @as: uid to run as, 0 root. */
 static void ask(struct reply *r, uid_t as, const char *words)
 {
@@ -55,6 +57,8 @@ static void ask(struct reply *r, uid_t as, const char *words)
 	n = f ? fread(r->text, 1, sizeof(r->text) - 1, f) : 0;
 	r->text[n] = '\0';
 	r->status = f ? WEXITSTATUS(pclose(f)) : -1;
+	if (copy)
+		fputs(r->text, copy);
 	r->doc = json_parse(r->text, strcspn(r->text, "\n"), &why);
 	r->root = r->doc ? json_root(r->doc) : NULL;
 	if (!r->doc)
@@ -679,6 +683,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i + 1 < argc; i += 2)
 		if (!strcmp(argv[i], "--portlog"))
 			portlog = argv[i + 1];
+		else if (!strcmp(argv[i], "--tee"))
+			copy = fopen(argv[i + 1], "we");
 	if (geteuid())
 		return tap_skip_all("needs root");
 	r = net_new_namespace();
@@ -702,5 +708,7 @@ int main(int argc, char **argv)
 	not_local_play();
 	proxy_play();
 	unprivileged_play();
+	if (copy)
+		fclose(copy);
 	return tap_end();
 }

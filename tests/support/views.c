@@ -212,6 +212,7 @@ static void put_end(struct record *r, const struct view_spec *spec)
 	r->closed_by_pid = spec->closed_by_pid;
 	put_comm(r->closed_by_comm, spec->closed_by_comm);
 	r->correction = spec->correction;
+	r->tree = spec->tree;
 }
 
 static void put_bookkeeping(struct record *r, const struct view_spec *spec)

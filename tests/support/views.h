@@ -105,6 +105,7 @@ struct view_spec {
 	uint32_t closed_by_pid;
 	const char *closed_by_comm;
 	bool correction;
+	bool tree;
 
 	/* bookkeeping */
 	enum lost_where where_lost;

@@ -85,6 +85,20 @@ static void assert_refused(const char *line, const char *story, const char *reme
 	assert_string_equal(fail_remedy(), remedy);
 }
 
+/* Of `run`: what follows the command's word is the command's. */
+static void the_first_operand_may_end_the_options(void **state)
+{
+	char *argv[] = { "portlog", "-f", "command", "-f", "--bogus", NULL };
+	int n;
+
+	(void)state;
+	opts = (struct opts){ 0 };
+	assert_int_equal(args_parse_leading(5, argv, args, common, &opts, &operands, &n), 0);
+	assert_int_equal(n, 3);
+	assert_string_equal(operands[0], "command");
+	assert_string_equal(operands[2], "--bogus");
+}
+
 static void every_type_is_stored_at_its_offset(void **state)
 {
 	(void)state;
@@ -239,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_is_stored_at_its_offset),
+		cmocka_unit_test(the_first_operand_may_end_the_options),
 		cmocka_unit_test(options_stand_among_operands),
 		cmocka_unit_test(two_dashes_end_the_options),
 		cmocka_unit_test(the_same_words_parse_the_same_twice),
