@@ -29,8 +29,11 @@ test_flags = -Itests -DPORTLOG_TESTS='"tests"'
 
 objs := $(patsubst src/%.c,$B/%.o,$(wildcard src/*.c src/*/*.c))
 # maps first: libbpf's linker gets offsets of variables wrong when it meets them as extern before their definition.
-bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/maps.bpf.c) $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c)))
-skel := $(BUILD)/portlog.skel.h
+bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/maps.bpf.c) \
+	$(filter-out bpf/maps.bpf.c bpf/inventory.bpf.c,$(wildcard bpf/*.bpf.c)))
+# A look at the ports that are held needs neither the tracer's hooks nor its maps.
+inventory_objs := $(BUILD)/bpf/inventory.o $(BUILD)/bpf/device.o
+skel := $(BUILD)/portlog.skel.h $(BUILD)/inventory.skel.h
 
 # Tests: unit and bench programs are a file each; a live program is a file or a folder, and all may use live/lib.
 test_obj = $(patsubst tests/%.c,$B/tests/obj/%.o,$(wildcard $(1)))
@@ -43,7 +46,7 @@ live := $(addprefix $B/tests/live/,$(live_names))
 golden := $(patsubst %.c,$B/%,$(wildcard tests/golden/*.c))
 bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
 fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor errand,$(live_names)))
+static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor errand list verdict,$(live_names)))
 
 # V=1 shows the commands; -s nothing.
 Q := $(if $(V),,@)
@@ -74,9 +77,13 @@ $(BUILD)/portlog.bpf.o: $(bpf_objs)
 	$(call say,BPFLD)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
-$(skel): $(BUILD)/portlog.bpf.o
+$(BUILD)/inventory.bpf.o: $(inventory_objs)
+	$(call say,BPFLD)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(skel): $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL)
-	$(Q)$(BPFTOOL) gen skeleton $< name portlog_bpf > $@.tmp
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
 	@mv $@.tmp $@
 
 # ---- the program ----
@@ -85,7 +92,7 @@ $B/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(call say,CC)
 	$(Q)$(CC) $(flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$B/source/bpf.o $(patsubst tests/%.c,$B/tests/obj/%.o,$(shell grep -ls portlog.skel.h tests/unit/*.c)): $(skel)
+$B/source/bpf.o $B/source/bpf_inventory.o $(patsubst tests/%.c,$B/tests/obj/%.o,$(shell grep -ls portlog.skel.h tests/unit/*.c)): $(skel)
 
 # Linked from the objects, not from the library: parts that only a table names (weak symbols) must come along.
 $B/portlog: $(objs)
@@ -134,7 +141,7 @@ $B/tests/live/$(1) $(BUILD)/static/$(1): $(call test_obj,tests/live/$(1).c tests
 	$B/tests/liblive.a $B/libportlog.a
 	@mkdir -p $$(@D)
 	$$(call say,LD)
-	$$(Q)$$(link) $$(if $$(findstring /static/,$$@),-static) $$^ -o $$@
+	$$(Q)$$(link) $$(if $$(findstring /static/,$$@),-static) $$^ $$(if $$(findstring /static/,$$@),$$(libs_ld_static),$$(libs_ld)) -o $$@
 endef
 $(foreach name,$(live_names),$(eval $(call live_program,$(name))))
 
@@ -147,7 +154,7 @@ $(BUILD)/fuzz/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(call say,CC)
 	$(Q)$(CLANG) $(flags) $(fuzz_flags) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
-$(BUILD)/fuzz/source/bpf.o: $(skel)
+$(BUILD)/fuzz/source/bpf.o $(BUILD)/fuzz/source/bpf_inventory.o: $(skel)
 
 $(BUILD)/fuzz/libportlog.a: $(fuzz_objs)
 	@rm -f $@
@@ -164,12 +171,14 @@ run_tests = BUILD=$B tests/run.sh $(1)
 test:
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory all static test-programs
-	@$(call run_tests,unit golden live vm)
+	@$(call run_tests,unit golden live nspawn vm)
 test-programs: $B/portlog $(unit) $(golden) $(live)
 test-unit: $(unit) $(golden) $(if $(wildcard tests/golden/*.t),$B/portlog)
 	@$(call run_tests,unit golden)
 test-live: $B/portlog $(live)
 	@$(call run_tests,live)
+test-nspawn: $(BUILD)/static/portlog
+	@$(call run_tests,nspawn)
 test-vm: $(static)
 	@$(call run_tests,vm)
 
@@ -212,7 +221,7 @@ help:
 	@echo "make run          get what is missing, build, and show five seconds of it (AUTO=1: do not ask)"
 	@echo "make deps         get what building needs"
 	@echo "make static       build/static/portlog, which runs where nothing is installed"
-	@echo "make test         every test; also test-unit, test-live, test-vm (SAN=address,undefined for test-unit)"
+	@echo "make test         every test; also test-unit, test-live, test-nspawn, test-vm (SAN=address,undefined for test-unit)"
 	@echo "make bench|fuzz|lint|format|install|uninstall|clean   (install: DESTDIR=, PREFIX=/usr/local)"
 
 # For scripts that compile one file themselves (clang-tidy).

@@ -33,7 +33,7 @@ static __always_inline int bind_returned(struct sock *sk, const void *addr, int 
 		tell_failure(sk, &o);
 		return 0;
 	}
-	asked_original(&o.asked);
+	outcome_call(&o);
 	if (!BPF_CORE_READ(sk, __sk_common.skc_num))
 		tell_portless(sk, &o);
 	else if (bind_tracked(sk, o.asked.family && !o.asked.port))

@@ -95,8 +95,22 @@ static __always_inline u32 tcp_free(struct sock *sk)
 	return !first || BPF_CORE_READ(first, next) ? 0 : PL_FREE;
 }
 
+/*
+ * Has whoever took the port the socket open still, where it was bound? What is passed over by this look, a descriptor that
+ * was moved or sent away, is looked for by user space. Its way, through an iterator, holds each file for a moment, so that
+ * a close meanwhile does not free the port at once.
+ */
+static __always_inline bool is_open(u64 sk, const struct pl_tracked *t)
+{
+	struct sock *there = t->fd ? files_socket((struct files_struct *)t->files, t->fd - 1) : NULL;
+
+	return there && (u64)socket_normal(there) == sk;
+}
+
 static __always_inline void holder_owner(struct pl_holder *h, const struct pl_tracked *t)
 {
+	if (is_open(h->sk, t))
+		h->flags |= PL_OPEN;
 	h->flags |= PL_TRACKED | (t->flags & (PL_LISTENED | PL_EPHEMERAL | PL_BEFORE));
 	h->since_ns = t->since_ns;
 	h->start_ns = t->start_ns;

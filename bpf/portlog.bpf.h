@@ -34,6 +34,7 @@
 #define TCP_LISTEN 10
 #define TCP_NEW_SYN_RECV 12
 #define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h: the port was asked for by number */
+#define SOCK_CONNECT_BIND 16 /* the same, 6.18: connect chose it */
 #define SOCKFS_MAGIC 0x534F434B
 #define NULL ((void *)0)
 
@@ -349,10 +350,10 @@ static __always_inline struct sock *context_socket(void *ctx_sk)
 	return sk;
 }
 
-/* The socket behind a descriptor of the current process; NULL: no descriptor, or of something else. */
-static __always_inline struct sock *descriptor_socket(struct task_struct *task, u32 fd)
+/* The socket behind descriptor @fd of @from; NULL: no descriptor, or of something else. No reference is taken. */
+static __always_inline struct sock *files_socket(struct files_struct *from, u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct fdtable *table = BPF_CORE_READ(from, fdt);
 	struct file **files = BPF_CORE_READ(table, fd);
 	struct file *file = NULL;
 	struct socket *sock;
@@ -364,6 +365,11 @@ static __always_inline struct sock *descriptor_socket(struct task_struct *task, 
 		return NULL;
 	sock = BPF_CORE_READ(file, private_data);
 	return BPF_CORE_READ(sock, sk);
+}
+
+static __always_inline struct sock *descriptor_socket(struct task_struct *task, u32 fd)
+{
+	return files_socket(BPF_CORE_READ(task, files), fd);
 }
 
 /* From the socket a program holds to the one that holds the port. */

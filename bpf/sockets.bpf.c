@@ -112,6 +112,8 @@ int each_file(struct bpf_iter__task_file *ctx)
 			 known_as->told == PL_TOLD_NOT))
 		return 0;
 	facts_fill(&t, sk, task);
+	t.files = (u64)BPF_CORE_READ(task, files);
+	t.fd = ctx->fd + 1;
 	if (known_as)
 		row_tell(seq, PL_OWNER, key, &t);
 	else

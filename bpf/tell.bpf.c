@@ -10,7 +10,7 @@ static __always_inline void event_outcome(struct pl_event *e, u64 how, u64 asked
 {
 	e->via = how >> 8;
 	e->error = how_error(how);
-	e->backlog = how >> 32;
+	e->backlog = how_kind(how) == PL_LISTEN ? how >> 32 : 0;
 	e->asked_family = asked >> 16;
 	if (!e->asked_family)
 		return;
@@ -74,6 +74,10 @@ int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
 		t = bpf_map_lookup_elem(&early, &sk);
 	if (!t)
 		return 0;
+	if (how_kind(how) == PL_BIND && how >> 32) {
+		t->files = (u64)BPF_CORE_READ(current_task(), files);
+		t->fd = how >> 32;
+	}
 	if (success_hidden(t)) {
 		t->told = PL_TOLD_HIDDEN;
 		if (told_outcome(sk))

@@ -19,7 +19,10 @@ struct outcome {
 	u16 kind;
 	u8 via;
 	s32 error;
-	s32 backlog;
+	union {
+		s32 backlog; /* listen */
+		u32 fd;      /* bind: the descriptor plus 1; 0: unknown */
+	};
 	struct asked asked;
 };
 
@@ -293,18 +296,26 @@ static __always_inline bool addr_same(const u8 *a, const u8 *b)
  * What the caller itself asked for, where a cgroup program has changed it on the way. The caller's memory may have
  * changed since: so it is believed only for what is told beside the socket's own address, never instead of it.
  */
-static __always_inline void asked_original(struct asked *a)
+static __always_inline void asked_original(struct asked *a, const struct entry *entry)
 {
 	struct asked original = {};
+
+	asked_read(&original, (void *)entry->arg[1], entry->arg[2], false);
+	if (original.family != a->family || (original.port == a->port && addr_same(original.addr, a->addr)))
+		return;
+	*a = original;
+}
+
+/* What only the system call itself knows of a bind that worked; a bind of io_uring's or the kernel's has none. */
+static __always_inline void outcome_call(struct outcome *o)
+{
 	struct entry entry = {};
 
 	entry_read(&entry, current_task());
 	if (entry.nr != opt_nr_bind)
 		return;
-	asked_read(&original, (void *)entry.arg[1], entry.arg[2], false);
-	if (original.family != a->family || (original.port == a->port && addr_same(original.addr, a->addr)))
-		return;
-	*a = original;
+	o->fd = (u32)entry.arg[0] + 1;
+	asked_original(&o->asked, &entry);
 }
 
 /* The result of a bind that the protocol saw: @c is what was noted at its begin. */
@@ -316,7 +327,7 @@ static __always_inline void bind_result(const struct call *c, s32 error, u8 via)
 
 	asked_from_call(&o.asked, c);
 	if (!error && via == PL_VIA_TRACEPOINT)
-		asked_original(&o.asked);
+		outcome_call(&o);
 	if (error) {
 		/* A program after ours refused what the protocol had granted: the port is given back in silence. */
 		if (c->bound)

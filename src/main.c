@@ -84,34 +84,64 @@ static int unknown_command(const char *word)
 	return error.suggestion[0] ? fail_hint(-EINVAL, "%s", error.suggestion) : -EINVAL;
 }
 
-/* The row of @cmd for the option @word (of a cluster like -tuc: for the last one's); NULL: none. */
-static const struct arg *find_option(const struct cmd *cmd, const char *word)
+/* The row of @cmd for the long option @word, which may be cut as long as one row alone begins so; NULL: none. */
+static const struct arg *find_long(const struct cmd *cmd, const char *word)
 {
-	const struct arg *tables[] = { cmd->args, cmd->common };
-	bool is_long = word[1] == '-';
-	const char *last = word + strlen(word) - 1;
+	const struct arg *tables[] = { cmd->args, cmd->common }, *found = NULL;
+	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		for (const struct arg *arg = tables[i]; arg && arg->name; arg++) {
-			if (is_long ? strcmp(word + 2, arg->name) == 0 : arg->letter && *last == arg->letter)
+			if (strcmp(word, arg->name) == 0)
+				return arg;
+			if (strncmp(word, arg->name, strlen(word)) != 0)
+				continue;
+			found = arg;
+			n++;
+		}
+	}
+	return n == 1 ? found : NULL;
+}
+
+static const struct arg *find_letter(const struct cmd *cmd, char letter)
+{
+	const struct arg *tables[] = { cmd->args, cmd->common };
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		for (const struct arg *arg = tables[i]; arg && arg->name; arg++) {
+			if (arg->letter && arg->letter == letter)
 				return arg;
 		}
 	}
 	return NULL;
 }
 
+static bool takes_value(const struct arg *arg)
+{
+	return arg && arg->type != ARG_FLAG && !arg->flag;
+}
+
+/* Is the word behind the option @word its value? What follows a letter that takes one, as in -c5, is it already. */
+static bool takes_next_word(const struct cmd *cmd, const char *word)
+{
+	const char *c = word + 1;
+
+	if (*c == '-')
+		return takes_value(find_long(cmd, c + 1));
+	while (*c && !takes_value(find_letter(cmd, *c)))
+		c++;
+	return *c && !c[1];
+}
+
 /* Index of the first word that is neither an option nor an option's value, or @argc. */
 static int first_word(int argc, char **argv, const struct cmd *cmd)
 {
 	for (int i = 1; i < argc; i++) {
-		const struct arg *arg;
-
 		if (argv[i][0] != '-' || argv[i][1] == '\0')
 			return i;
 		if (strcmp(argv[i], "--") == 0)
 			return argc;
-		arg = find_option(cmd, argv[i]);
-		if (arg && arg->type != ARG_FLAG && !arg->flag)
+		if (takes_next_word(cmd, argv[i]))
 			i++;
 	}
 	return argc;
@@ -128,7 +158,7 @@ static int hint_at_filter(const struct cmd *cmd, int argc, char **argv)
 		if (strncmp(argv[i], "--", 2) != 0)
 			continue;
 		snprintf(word, sizeof(word), "%.*s", (int)strcspn(argv[i], "="), argv[i]);
-		if (find_option(cmd, word))
+		if (find_long(cmd, word + 2))
 			continue;
 		if (filter_word_starts(word + 2))
 			return fail_hint(-EINVAL, "a filter has no dashes: %s", word + 2);
@@ -153,21 +183,23 @@ static void print_version(void)
 
 static void print_help(void)
 {
-	printf("Examples:\n%s\n", default_command->examples);
-	printf("Usage: portlog [COMMAND] [OPTIONS] [FILTER]\n"
+	printf("Examples:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("%.*s\n", (int)strcspn(commands[i]->examples, "\n"), commands[i]->examples);
+	printf("\nUsage: portlog [COMMAND] [OPTIONS] [FILTER]\n"
 	       "Who owns this port, since when, and why did my bind fail?\n\n"
 	       "Commands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-12s%s%s\n", commands[i]->name, commands[i]->summary,
 		       commands[i] == default_command ? " (the default)" : "");
-	printf("  %-12s%s\n\n", "help", "Show this, or the options of a command: portlog help COMMAND");
+	printf("  %-12s%s\n", "help", "Show this, or the options of a command: portlog help COMMAND");
+	printf("\nportlog COMMAND --help has examples and options; see also portlog(1).\n\n");
 	printf("%s\n%s", filter_lines, status_lines);
 }
 
 static void print_command_help(const struct cmd *cmd)
 {
-	if (cmd->examples)
-		printf("Examples:\n%s\n", cmd->examples);
+	printf("Examples:\n%s\n", cmd->examples);
 	printf("Usage: portlog %s %s\n%s\n\nOptions:\n", cmd->name, cmd->synopsis, cmd->summary);
 	args_help(stdout, cmd->args);
 	args_help(stdout, cmd->common);

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Run every test there is, or the kinds named: run.sh [unit] [golden] [live] [vm]. Last line: N passed, N failed, N skipped.
+# Run every test there is, or the kinds named: run.sh [unit] [golden] [live] [nspawn] [vm]. Last line: N passed, N failed, N skipped.
 #
-# Whatever prints TAP is a test: the cmocka programs in build/tests/unit, tests/golden/*.t, tests/live/*.t and
-# tests/vm/all.sh. Each runs in the checkout with BUILD (the build folder) and PORTLOG (the program) set; its whole output
+# Whatever prints TAP is a test: the cmocka programs in build/tests/unit, tests/golden/*.t, tests/live/*.t,
+# tests/nspawn/*.t and tests/vm/all.sh. Each runs in the checkout with BUILD (the build folder) and PORTLOG (the program) set; its whole output
 # is kept in build/test-logs. REQUIRE_BPF=1 turns a skip for want of root or BPF into a failure. TEST=pattern picks by name.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -12,7 +12,7 @@ export BUILD=${BUILD:-build}
 export PORTLOG=${PORTLOG:-$BUILD/portlog}
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export LC_ALL=C.UTF-8
-kinds=${*:-unit golden live vm}
+kinds=${*:-unit golden live nspawn vm}
 logs=$BUILD/test-logs
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -45,7 +45,7 @@ for kind in $kinds; do
 			run_one "unit/$name" 300 "$BUILD/tests/unit/$name"
 		done
 		;;
-	golden | live)
+	golden | live | nspawn)
 		for script in tests/"$kind"/*.t; do
 			[ -e "$script" ] || continue
 			run_one "$kind/$(basename "$script" .t)" "${LIVE_SECONDS:-600}" "$script"
@@ -55,7 +55,7 @@ for kind in $kinds; do
 		run_one vm "${VM_SECONDS:-1800}" tests/vm/all.sh
 		;;
 	*)
-		echo "usage: tests/run.sh [unit] [golden] [live] [vm]" >&2
+		echo "usage: tests/run.sh [unit] [golden] [live] [nspawn] [vm]" >&2
 		exit 2
 		;;
 	esac

@@ -34,13 +34,17 @@ test|cpio            |has cpio                              |cpio              |
 test|xz              |has xz                                |xz-utils          |xz                    |xz           |xz
 test|zstd            |has zstd                              |zstd              |zstd                  |zstd         |zstd
 test|Debian's keys   |keyring                               |debian-archive-keyring|debian-keyring    |debian-archive-keyring|debian-archive-keyring
+test|strace          |has strace                            |strace            |strace                |strace       |strace
+test|debootstrap     |has debootstrap                       |debootstrap       |debootstrap           |debootstrap  |debootstrap
+test|systemd-nspawn  |has systemd-nspawn                    |systemd-container |systemd-container     |systemd      |systemd
+full|net-tools       |has netstat                           |net-tools         |net-tools             |net-tools    |net-tools
+full|lsof            |has lsof                              |lsof              |lsof                  |lsof         |lsof
 full|git             |has git                               |git               |git                   |git          |git
 full|clang-tidy      |has clang-tidy                        |clang-tidy        |clang-tools-extra     |clang        |clang-extra-tools
 full|clang-format    |has clang-format                      |clang-format      |clang-tools-extra     |clang        |clang-extra-tools
 full|shellcheck      |has shellcheck                        |shellcheck        |ShellCheck            |shellcheck   |shellcheck
 full|mandoc          |has mandoc                            |mandoc            |mandoc                |mandoc       |mandoc
 full|libFuzzer       |fuzzer                                |libclang-rt-dev   |compiler-rt           |compiler-rt  |compiler-rt
-full|debootstrap     |has debootstrap                       |debootstrap       |debootstrap           |debootstrap  |debootstrap
 TABLE
 }
 

@@ -292,8 +292,18 @@ struct socket_alloc {
 	struct inode vfs_inode;
 };
 
+struct sk_buff {
+	struct sk_buff *next;
+	char cb[48];
+};
+
+struct sk_buff_head {
+	struct sk_buff *next;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
 	u8 sk_userlocks : 4;
 	u8 sk_kern_sock : 1;
 	u16 sk_type;
@@ -320,6 +330,13 @@ struct inet_bind_bucket {
 	possible_net_t ib_net;
 	int l3mdev;
 	unsigned short port;
+	signed char fastreuse;
+	signed char fastreuseport;
+	kuid_t fastuid;
+	struct in6_addr fast_v6_rcv_saddr;
+	__be32 fast_rcv_saddr;
+	unsigned short fast_sk_family;
+	bool fast_ipv6_only;
 	struct hlist_node node;
 	struct hlist_head bhash2; /* 6.8 */
 };
@@ -329,6 +346,7 @@ struct inet_bind_bucket___owners { /* before 6.8 */
 };
 
 struct inet_bind2_bucket {
+	unsigned short addr_type; /* 6.8; the family before */
 	struct hlist_node bhash_node;
 	struct hlist_head owners;
 };
@@ -336,6 +354,12 @@ struct inet_bind2_bucket {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct inet_bind_bucket *icsk_bind_hash;
+	struct inet_bind2_bucket *icsk_bind2_hash; /* 6.1 */
+};
+
+struct inet_timewait_sock {
+	struct inet_bind_bucket *tw_tb;
+	struct inet_bind2_bucket *tw_tb2; /* 6.1 */
 };
 
 struct tcp_sock {
@@ -348,6 +372,17 @@ struct mptcp_sock {
 
 struct mptcp_sock___subflow { /* before 6.6: the listener's socket, first once it has a connection */
 	struct socket *subflow;
+};
+
+/* Descriptors on their way in a message of a Unix socket. */
+
+struct scm_fp_list {
+	short count;
+	struct file *fp[1];
+};
+
+struct unix_skb_parms {
+	struct scm_fp_list *fp;
 };
 
 /* io_uring. */
@@ -401,6 +436,17 @@ struct bpf_iter__tcp {
 	};
 	union {
 		struct sock_common *sk_common;
+	};
+};
+
+struct unix_sock;
+
+struct bpf_iter__unix {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct unix_sock *unix_sk;
 	};
 };
 

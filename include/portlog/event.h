@@ -30,6 +30,7 @@
 #define PL_PROCESS 7  /* who a process is, once for each exec: struct pl_process */
 #define PL_HINT 8     /* a socket on a lingering port died: the port may be free now */
 #define PL_KIND_MAX 9
+#define PL_ROW 16 /* of an inventory: struct pl_row, through an iterator's file */
 
 /* flags of pl_event and pl_holder */
 #define PL_REUSEADDR 0x1u
@@ -51,11 +52,17 @@
 #define PL_TRIPPED 0x10000u    /* holder: the one that the kernel's own conflict check stopped at */
 /* release: tid and asked_addr are pid and comm of who dropped the last reference */
 #define PL_PROCESS_CTX 0x20000u
-#define PL_HOOK_ADDR 0x40000u /* asked_* is the kernel's own copy; unset: read from the caller's memory */
-#define PL_PEER 0x80000u      /* the socket is connected */
-#define PL_LISTENED 0x100000u /* the socket has listened at some time */
-#define PL_BEFORE 0x200000u   /* it was there before the tracer: since_ns is when the snapshot saw it */
-#define PL_TREE 0x400000u     /* the process is of the tree that is followed */
+#define PL_HOOK_ADDR 0x40000u   /* asked_* is the kernel's own copy; unset: read from the caller's memory */
+#define PL_PEER 0x80000u        /* the socket is connected */
+#define PL_LISTENED 0x100000u   /* the socket has listened at some time */
+#define PL_CONNECT 0x800000u    /* row: connect(2) chose the port (known from 6.18 on) */
+#define PL_IN_FLIGHT 0x1000000u /* row: its descriptor is in a message that nobody has read */
+/* row: its inet_bind2_bucket knows the family, not the kind of address (6.1 to 6.7) */
+#define PL_BY_FAMILY 0x2000000u
+#define PL_BHASH2 0x400000u /* row: it is in an inet_bind2_bucket */
+#define PL_BEFORE 0x200000u /* it was there before the tracer: since_ns is when the snapshot saw it */
+#define PL_OPEN 0x4000000u  /* holder: its process has it open, by the descriptor that it was bound by */
+#define PL_TREE 0x8000000u  /* the process is of the tree that is followed */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1
@@ -179,6 +186,7 @@ struct pl_tracked {
 	__u64 cgroup_id;
 	__u64 cookie;
 	__u64 inode;
+	__u64 files; /* address of the process's descriptors; 0: unknown */
 	__u32 flags;
 	__u32 pid;
 	__u32 ppid;
@@ -196,7 +204,7 @@ struct pl_tracked {
 	__u8 addr[16];
 	char comm[PL_COMM_LEN];
 	char iface[PL_IFACE_LEN];
-	__u32 reserved;
+	__u32 fd; /* of the socket there, plus 1; 0: unknown */
 };
 
 /* One row of the iterator when it is asked who has a socket open. */
@@ -212,6 +220,49 @@ struct pl_owner {
 };
 
 #define PL_WANTED_TRACKED 1 /* wanted_sk: every tracked socket; no socket has this address */
+
+/* struct inet_bind_bucket as the conflict rules read it; valid 0: the socket is in none. */
+struct pl_bucket {
+	__u8 valid;
+	__s8 fastreuse;
+	__s8 fastreuseport;
+	__u8 fast_ipv6_only;
+	__u16 fast_family;
+	__u16 reserved;
+	__u32 fastuid;
+	__u8 fast_addr4[4];
+	__u8 fast_addr6[16];
+};
+
+/* One socket that holds a port, and one process that has it open (pid 0: no file led to it). */
+struct pl_row {
+	__u16 kind;
+	__u16 size;
+	__u32 flags;
+	__u64 sk;
+	__u64 cookie;
+	__u64 inode;
+	__u64 start_ns;
+	__u64 exec_id;
+	__u64 cgroup_id;
+	__u32 pid;
+	__u32 ppid;
+	__u32 uid;
+	__u32 gid;
+	__u32 sock_uid;
+	__u32 netns;
+	__u32 ifindex;
+	__u32 l3mdev;
+	__u16 port;
+	__u16 proto;
+	__u16 family;
+	__u8 state;
+	__u8 reserved0;
+	__u8 addr[16];
+	char comm[PL_COMM_LEN];
+	char iface[PL_IFACE_LEN];
+	struct pl_bucket bucket;
+};
 
 /* Key and value of the map of ports that were let go while something lingered on them. */
 struct pl_port {
@@ -231,8 +282,10 @@ struct pl_last_owner {
 	char comm[PL_COMM_LEN];
 };
 
-_Static_assert(sizeof(struct pl_tracked) == 144, "pl_tracked has a hole");
+_Static_assert(sizeof(struct pl_tracked) == 152, "pl_tracked has a hole");
 _Static_assert(sizeof(struct pl_owner) == 64, "pl_owner has a hole");
+_Static_assert(sizeof(struct pl_bucket) == 32, "pl_bucket has a hole");
+_Static_assert(sizeof(struct pl_row) == 176, "pl_row has a hole");
 _Static_assert(sizeof(struct pl_port) == 12, "pl_port has a hole");
 _Static_assert(sizeof(struct pl_last_owner) == 56, "pl_last_owner has a hole");
 _Static_assert(sizeof(struct pl_event) == 216, "pl_event has a hole");

@@ -8,7 +8,7 @@
 
 #include "util/args.h"
 
-#define COMMANDS(X) X(trace) X(run)
+#define COMMANDS(X) X(trace) X(list) X(why) X(run) X(wait) X(doctor)
 
 #define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2
@@ -19,8 +19,8 @@ struct cmd {
 	const char *alias;    /* or NULL */
 	const char *synopsis; /* after "portlog name" */
 	const char *summary;  /* one line */
-	const char *examples; /* lines shown first in --help */
-	const char *status;   /* what its exit status says, a line; NULL: what every command's says */
+	const char *examples; /* lines shown first in --help; the first of them also in portlog --help */
+	const char *status;   /* what the exit status means, lines; NULL: as for most */
 	bool takes_command;   /* its first operand ends the options: what follows is another program's */
 	const struct arg *args;
 	const struct arg *common; /* or NULL */

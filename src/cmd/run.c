@@ -358,8 +358,8 @@ const struct cmd cmd_run = {
 	.synopsis = "[OPTIONS] -- COMMAND [WORD...]",
 	.summary = "Run a command and explain each bind or listen of it that fails",
 	.examples = examples,
-	.status = "Status: the command's own; 128 and its signal; 126 not executable, 127 not found;\n"
-		  "  2 usage, 3 it cannot be traced and was not started (--try: it is).\n",
+	.status = "Status: the command's own; 128 and its signal; 126 not executable,\n"
+		  "  127 not found; 2 usage, 3 it cannot be traced (--try: it runs all the same).\n",
 	.takes_command = true,
 	.args = run_args,
 	.opts_size = sizeof(struct run_opts),

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* trace: stream what happens to ports as it happens. */
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/trace_opts.h"
 #include "pipeline/pipeline.h"
+#include "util/buf.h"
 
 static const enum hook_set hook_sets[] = {
 	[TRACE_HOOKS_AUTO] = HOOKS_ANY,
@@ -16,13 +16,18 @@ static const enum hook_set hook_sets[] = {
 
 static void filter_say(const struct trace_config *c)
 {
+	struct buf b = { 0 };
 	char text[512];
 
 	if (!c->verbose || c->quiet)
 		return;
 	filter_describe(c->filter, text, sizeof(text));
+	buf_puts(&b, "portlog: filter: ");
+	buf_visible(&b, text, strlen(text));
+	buf_putc(&b, '\n');
 	if (text[0])
-		fprintf(stderr, "portlog: filter: %s\n", text);
+		(void)buf_write(&b, STDERR_FILENO);
+	buf_done(&b);
 }
 
 static int trace_run(const void *opts, int argc, char **argv)

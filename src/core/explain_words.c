@@ -93,6 +93,18 @@ const char *explain_where(const struct process *p, char *out, size_t size)
 	return out;
 }
 
+const char *explain_for(const struct bound_by *b, char *out, size_t size)
+{
+	struct clause c = clause_begin(out, size);
+
+	if (b && b->unit)
+		clause_say(&c, "%s", b->unit);
+	else if (b && (b->container_name || b->container_id))
+		clause_say(&c, "%s:%.*s", b->kind, b->container_name ? 256 : 12,
+			   b->container_name ? b->container_name : b->container_id);
+	return out;
+}
+
 /* Nothing in @name means anything to a shell, and no command takes it for an option. */
 bool is_shell_plain(const char *name)
 {
@@ -168,8 +180,27 @@ static const struct {
 	{ "rootlessport", "podman" },
 };
 
+/* What asked for the port, and what was started on it and has the socket open too. */
+static bool say_stop_bound_by(struct clause *c, const struct bound_by *b)
+{
+	const char *container = b->container_name ? b->container_name : b->container_id;
+
+	if (is_shell_plain(b->unit)) {
+		clause_say(c, "systemctl stop %s", b->unit);
+		if (is_shell_plain(b->service) && !strstr(b->service, "@."))
+			clause_say(c, " %s", b->service);
+		return true;
+	}
+	if (!is_shell_plain(container))
+		return false;
+	clause_say(c, "%s stop %.*s", b->kind, b->container_name ? 256 : 12, container);
+	return true;
+}
+
 static bool say_stop_proxy(struct clause *c, const struct holder *h)
 {
+	if (h->bound_by && say_stop_bound_by(c, h->bound_by))
+		return true;
 	if (h->pid == 1) {
 		clause_say(c, "systemctl list-sockets names the .socket unit that asked for it: stop that");
 		return true;

@@ -84,8 +84,18 @@ static const char *lost_action_word(context *c)
 
 static const char *schema_word(context *c)
 {
-	(void)c;
-	return "portlog/1";
+	return c->v->session && c->v->session->schema ? c->v->session->schema : "portlog/1";
+}
+
+static const char *kind_word(context *c)
+{
+	return holder_kind_name((enum holder_kind)c->rec->kind);
+}
+
+/* RFC 6335, section 6. */
+static const char *range_word(context *c)
+{
+	return c->rec->port < 1024 ? "well-known" : c->rec->port < 49152 ? "registered" : "dynamic";
 }
 
 /* ---- values that are made ---- */
@@ -278,10 +288,19 @@ static bool has_backlog(context *c)
 	return c->rec->has_backlog;
 }
 
-/* A socket's user is that who made it, who need not be who binds it. */
+/* A row of an inventory, which knows what kind of holder it is. */
+static bool is_listed(context *c)
+{
+	return c->rec->kind;
+}
+
+/* A socket's user is that who made it, who need not be who binds it. Nobody makes a TIME_WAIT. */
 static bool has_other_uid(context *c)
 {
-	return c->rec->has_process && c->rec->sock_uid != c->rec->uid;
+	if (c->rec->action == ACTION_SNAPSHOT && !c->rec->has_process)
+		return c->rec->kind && c->rec->kind != HOLDER_TIME_WAIT;
+	return c->rec->has_process && c->rec->sock_uid != c->rec->uid &&
+	       (c->rec->action != ACTION_SNAPSHOT || c->rec->kind);
 }
 
 static bool has_key(context *c)
@@ -461,7 +480,9 @@ static const struct field_object of_socket = { .parent = &socket_object, .from =
 static const struct field_object netns = { .name = "netns", .parent = &socket_object };
 static const struct field_object of_netns = { .parent = &netns, .from = FROM_VIEW };
 static const struct field_object options = { .parent = &socket_object, FLAG(has_options) };
-static const struct field_object called = { .parent = &options, .actions = CALLS };
+static const struct field_object called = { .parent = &socket_object, .actions = CALLS | ON(SNAPSHOT) };
+static const struct field_object listed = { .actions = ON(SNAPSHOT), .has = is_listed };
+static const struct field_object listed_socket = { .parent = &socket_object, .actions = ON(SNAPSHOT), .has = is_listed };
 static const struct field_object process = { .name = "process", FLAG(has_process) };
 static const struct field_object user = { .parent = &process, .from = FROM_VIEW };
 static const struct field_object program = { .parent = &process, .from = FROM_PROCESS };
@@ -469,6 +490,8 @@ static const struct field_object of_process = { .from = FROM_PROCESS };
 static const struct field_object container = { .name = "container", .from = FROM_PROCESS, .has = has_container };
 static const struct field_object k8s = { .name = "k8s", .from = FROM_PROCESS, .has = has_pod };
 static const struct field_object of_holder = { .parent = &holder, .from = FROM_HOLDER_PROCESS };
+static const struct field_object bound_by = { .name = "bound_by", .from = FROM_BOUND_BY };
+static const struct field_object holder_bound_by = { .name = "bound_by", .parent = &holder, .from = FROM_HOLDER_BOUND_BY };
 static const struct field_object since = { .actions = ~(ON(BIND) | ON(AUTOBIND)), .has = has_since };
 static const struct field_object release = { .actions = ON(RELEASE) };
 static const struct field_object freed = { .actions = ON(FREE) };
@@ -495,6 +518,7 @@ static const struct field_object clock_step = { .actions = ON(CLOCK) };
 #define PROCESS(member) offsetof(struct process, member)
 #define EXPLANATION(member) offsetof(struct explanation, member)
 #define HOLDER(member) offsetof(struct holder, member)
+#define BOUND_BY(member) offsetof(struct bound_by, member)
 
 /*
  * What goes when a line is too long, in this order (.cut): 1 lists keep four entries, 2 lists, 3 args, 4 reason and
@@ -532,9 +556,9 @@ const struct field fields[] = {
 	  .at = RECORD(socket_id),
 	  .help = "seq of the first event of this socket: joins its bind, listen, release and free" },
 	{ PATH("socket.", "proto"), .in = &socket_object, .type = FIELD_WORD, .word = proto_word,
-	  .help = "tcp, udp or mptcp" },
+	  .help = "the protocol: tcp, udp or mptcp" },
 	{ PATH("socket.", "family"), .in = &socket_object, .type = FIELD_WORD, .word = family_word,
-	  .help = "ipv4 or ipv6" },
+	  .help = "of the socket: ipv4 or ipv6" },
 	{ PATH("socket.", "addr"), .in = &socket_object, .type = FIELD_ADDRESS, .at = RECORD(addr),
 	  .help = "the address it is about: asked for when the call failed, else the one it has" },
 	{ PATH("socket.", "port"), .in = &socket_object, .type = FIELD_U16, .at = RECORD(port), .zero = true,
@@ -571,7 +595,9 @@ const struct field fields[] = {
 	  .at = RECORD(options), .bit = OPT_NO_PORT, .help = "there when IP_BIND_ADDRESS_NO_PORT is set" },
 	{ NAMED("socket_uid", "socket.", "uid"), .in = &called, .type = FIELD_U32, .at = RECORD(sock_uid),
 	  .zero = true, .has = has_other_uid,
-	  .help = "bind, listen: user of the socket's file, where it is not the caller" },
+	  .help = "user of the socket's file, where it is not the process's or that is unknown" },
+	{ PATH("socket.", "range"), .in = &listed_socket, .type = FIELD_WORD, .word = range_word,
+	  .help = "list: well-known, registered or dynamic, by IANA's ranges" },
 	{ PATH("socket.", "backlog"), .in = &socket_object, .type = FIELD_I32, .at = RECORD(backlog),
 	  .zero = true, .has = has_backlog, .help = "listen: the length of its queue that was asked for" },
 	{ NAMED("kernel_socket", "socket.", "kernel"), .in = &socket_object, .type = FIELD_BOOL,
@@ -608,17 +634,29 @@ const struct field fields[] = {
 	{ NAMED("container", "container.", "name"), .in = &container, .type = FIELD_STRING,
 	  .at = PROCESS(where.container_name), .cut = 7, .help = "name of its container" },
 	{ NAMED("container_runtime", "container.", "runtime"), .in = &container, .type = FIELD_STRING,
-	  .at = PROCESS(where.container_runtime), .cut = 7, .help = "docker, containerd, podman, ..." },
+	  .at = PROCESS(where.container_runtime), .cut = 7,
+	  .help = "who runs it: docker, containerd, podman, ..." },
 	{ PATH("k8s.", "pod_uid"), .in = &k8s, .type = FIELD_STRING, .at = PROCESS(where.pod_uid), .cut = 9,
 	  .help = "its Kubernetes pod" },
 	{ NAMED("pod_namespace", "k8s.", "namespace"), .in = &k8s, .type = FIELD_STRING,
 	  .at = PROCESS(where.pod_namespace), .cut = 7, .help = "namespace of the pod" },
 	{ PATH("k8s.", "pod"), .in = &k8s, .type = FIELD_STRING, .at = PROCESS(where.pod_name), .cut = 7,
 	  .help = "name of the pod" },
+	{ NAMED("bound_by.kind", "bound_by.", "kind"), .in = &bound_by, .type = FIELD_STRING,
+	  .at = BOUND_BY(kind), .help = "socket-unit or docker: who takes ports for others" },
+	{ NAMED("bound_by.unit", "bound_by.", "unit"), .in = &bound_by, .type = FIELD_STRING,
+	  .at = BOUND_BY(unit), .cut = 9, .help = "the systemd socket unit that asked for the port" },
+	{ NAMED("bound_by.service", "bound_by.", "service"), .in = &bound_by, .type = FIELD_STRING,
+	  .at = BOUND_BY(service), .cut = 9, .help = "the unit that it starts" },
+	{ NAMED("bound_by.container_id", "bound_by.", "container_id"), .in = &bound_by, .type = FIELD_STRING,
+	  .at = BOUND_BY(container_id), .cut = 9, .help = "the container that it is published for" },
+	{ NAMED("bound_by.container_name", "bound_by.", "container_name"), .in = &bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(container_name), .cut = 7, .help = "name of that container" },
 	{ NAMED("holder.kind", "holder.", "kind"), .in = &holder, .type = FIELD_WORD,
 	  .word = holder_kind_word, .help = "who is in the way: listener, bound, time-wait, ..." },
 	{ NAMED("holder.modifiers", "holder.", "modifiers"), .in = &holder, .type = FIELD_CALL,
-	  .has = has_modifiers, .json = modifiers_json, .help = "dual-stack, reuseport-uid" },
+	  .has = has_modifiers, .json = modifiers_json,
+	  .help = "what else keeps the two apart: dual-stack, reuseport-uid" },
 	{ NAMED("holder.tripped", "holder.", "tripped"), .in = &holder, .type = FIELD_BOOL,
 	  .at = HOLDER(tripped), .help = "there when the kernel's own check stopped at this one" },
 	{ NAMED("holder.last_owner", "holder.", "last_owner"), .in = &holder, .type = FIELD_BOOL,
@@ -669,9 +707,24 @@ const struct field fields[] = {
 	{ NAMED("holder.gone_since", "holder.", "gone_since"), .in = &holder, .type = FIELD_MOMENT,
 	  .at = HOLDER(since_ns), .has = is_let_go, .help = "last_owner: when it let go" },
 	{ NAMED("holder.since_precision", "holder.", "since_precision"), .in = &holder, .type = FIELD_WORD,
-	  .word = holder_precision_word, .help = "exact, not-before or not-after that moment" },
+	  .word = holder_precision_word,
+	  .help = "how that moment is known: exact, not-before or not-after it" },
 	{ NAMED("holder.expires", "holder.", "expires"), .in = &holder, .type = FIELD_MOMENT,
 	  .at = HOLDER(expires_ns), .help = "time-wait: when it ends by itself" },
+	{ NAMED("holder.bound_by.kind", "holder.bound_by.", "kind"), .in = &holder_bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(kind),
+	  .help = "socket-unit or docker: who takes ports for others" },
+	{ NAMED("holder.bound_by.unit", "holder.bound_by.", "unit"), .in = &holder_bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(unit), .cut = 9,
+	  .help = "the systemd socket unit that asked for the port" },
+	{ NAMED("holder.bound_by.service", "holder.bound_by.", "service"), .in = &holder_bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(service), .cut = 9, .help = "the unit that it starts" },
+	{ NAMED("holder.bound_by.container_id", "holder.bound_by.", "container_id"), .in = &holder_bound_by,
+	  .type = FIELD_STRING, .at = BOUND_BY(container_id), .cut = 9,
+	  .help = "the container that it is published for" },
+	{ NAMED("holder.bound_by.container_name", "holder.bound_by.", "container_name"),
+	  .in = &holder_bound_by, .type = FIELD_STRING, .at = BOUND_BY(container_name), .cut = 7,
+	  .help = "name of that container" },
 	{ PATH("", "holders"), .in = &event, .type = FIELD_CALL, .has = has_holders, .json = holders_json,
 	  .cut = 2, .partial = is_holders_partial,
 	  .help = "all who are in the way, best first, when there are more than one" },
@@ -683,7 +736,11 @@ const struct field fields[] = {
 	{ PATH("", "since"), .in = &since, .type = FIELD_MOMENT, .at = RECORD(since_ns),
 	  .help = "when the port was taken" },
 	{ PATH("", "since_precision"), .in = &since, .type = FIELD_WORD, .word = precision_word,
-	  .help = "exact, not-before or not-after that moment" },
+	  .help = "how that moment is known: exact, not-before or not-after it" },
+	{ PATH("", "kind"), .in = &listed, .type = FIELD_WORD, .word = kind_word,
+	  .help = "list: what has the port: listener, bound, time-wait, ..." },
+	{ PATH("", "expires"), .in = &listed, .type = FIELD_MOMENT, .at = RECORD(expires_ns),
+	  .help = "list: when a time-wait ends by itself" },
 	{ PATH("", "held_us"), .in = &release, .type = FIELD_US, .at = RECORD(held_ns), .zero = true,
 	  .has = has_precision, .help = "release: how long the port was held, in microseconds" },
 	{ PATH("", "free"), .in = &release, .type = FIELD_CALL, .has = has_free, .json = free_json,

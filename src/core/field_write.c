@@ -283,6 +283,7 @@ void field_context_holder(struct field_context *c, const struct holder *h)
 	c->holder = h;
 	c->from[FROM_HOLDER] = h;
 	c->from[FROM_HOLDER_PROCESS] = h && h->pid ? h->process : NULL;
+	c->from[FROM_HOLDER_BOUND_BY] = h ? h->bound_by : NULL;
 }
 
 static struct field_context context_of(const struct view *v, const struct field_options *o)
@@ -293,6 +294,7 @@ static struct field_context context_of(const struct view *v, const struct field_
 		.from = {
 			[FROM_RECORD] = v->rec, [FROM_VIEW] = v, [FROM_SESSION] = v->session,
 			[FROM_PROCESS] = v->process, [FROM_EXPLANATION] = v->explanation,
+			[FROM_BOUND_BY] = v->bound_by,
 		},
 	};
 

@@ -47,7 +47,7 @@ struct filter_kernel {
 };
 
 void filter_kernel(const struct filter *f, struct filter_kernel *ret);
-/* One line for -v: "in the kernel: port 8080; here: comm nginx". */
+/* For -v, raw: "in the kernel: port 8080; here: comm nginx". */
 void filter_describe(const struct filter *f, char *buf, size_t size);
 
 #endif

@@ -184,10 +184,6 @@ static void words_add(struct words *w, const char *text, size_t len)
 	size_t n = strlen(w->buf);
 
 	snprintf(w->buf + n, w->size - n, "%s%.*s", w->joint, (int)len, text);
-	for (; w->buf[n]; n++) {
-		if (iscntrl((unsigned char)w->buf[n]))
-			w->buf[n] = '?';
-	}
 }
 
 static void words_add_test(void *arg, const struct filter_node *test)

@@ -74,6 +74,7 @@ enum holder_kind {
 
 #define HOLDER_DUAL_STACK 0x1u    /* an IPv6 wildcard that covers IPv4 too, or the reverse */
 #define HOLDER_REUSEPORT_UID 0x2u /* SO_REUSEPORT group of another uid */
+#define HOLDER_SAME_PROGRAM 0x4u  /* inherited by a fork of who bound it: no exec came between. Not told */
 
 /* Why a call failed, or HOLDER's kind as a stable word: enum values are not stable, their names (core/explain.h) are. */
 enum reason {
@@ -115,6 +116,7 @@ struct record {
 	uint8_t family;      /* of the socket: AF_INET, AF_INET6 */
 	uint8_t state;       /* TCP state number */
 	uint8_t via;         /* PL_VIA_* */
+	uint8_t kind;        /* snapshot: enum holder_kind where it is known; else by state */
 	bool has_socket;
 	bool has_asked_port; /* asked_port differs from port */
 	bool has_options;
@@ -125,8 +127,11 @@ struct record {
 	bool has_process; /* pid, tid, ppid, uid, gid, comm are valid */
 	bool hook_addr;   /* the call got as far as the protocol's bind (the address is the kernel's copy) */
 	bool correction;  /* told by a resync */
-	bool tree;        /* of the tree of processes that is followed */
-	uint8_t free;     /* release: FREE_* */
+	bool v6only; /* as the kernel has it, which sets it itself for most addresses; OPT_V6ONLY is the user's */
+	bool bhash2;             /* it is in the kernel's second table of bound sockets (6.1 and later) */
+	bool by_family;          /* that table compares families: a mapped wildcard is not seen (until 6.7) */
+	bool tree;               /* of the tree of processes that is followed */
+	uint8_t free;            /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
 	uint8_t lost_where;      /* enum lost_where */
 	uint8_t lost_action;     /* lost: enum action of what was lost; ACTION_NONE: any */
@@ -135,7 +140,9 @@ struct record {
 	uint32_t sock_uid;
 	uint32_t netns; /* inode number */
 	uint32_t ifindex;
-	int error; /* errno, positive; 0: it worked */
+	uint32_t l3mdev;     /* VRF of the port; 0: none */
+	uint64_t expires_ns; /* snapshot of a TIME_WAIT: boot clock when it ends; 0 unknown */
+	int error;           /* errno, positive; 0: it worked */
 	int backlog;
 	uint32_t pid;
 	uint32_t tid;
@@ -172,6 +179,15 @@ struct owner {
 	const struct process *process; /* NULL: nothing more is known */
 };
 
+/* For whom a port is held by one that takes it for others. All but kind may be NULL; borrowed. */
+struct bound_by {
+	const char *kind;    /* "socket-unit", "docker" */
+	const char *unit;    /* of systemd, that asked for it: "web.socket" */
+	const char *service; /* what it starts: "web.service" */
+	const char *container_id;
+	const char *container_name;
+};
+
 /* Who is in the way of a failed bind or listen. */
 struct holder {
 	enum holder_kind kind;
@@ -189,22 +205,30 @@ struct holder {
 	uint8_t family;
 	uint8_t state;
 	uint8_t since_precision;
-	bool last_owner; /* the process is the one that had it last: it is gone or has let go */
-	bool tripped;    /* the kernel's own check stopped here */
+	bool last_owner;    /* the process is the one that had it last: it is gone or has let go */
+	bool tripped;       /* the kernel's own check stopped here */
+	bool open;          /* its process is known to have it open */
+	bool has_options;   /* options are known: sock_diag does not tell them */
+	bool explicit_port; /* the port was asked for by number (SOCK_BINDPORT_LOCK) */
+	bool v6only, bhash2, by_family; /* as in struct record */
+	bool init_too;                  /* so has pid 1 */
 	uint32_t sock_uid;
 	uint32_t uid;
 	uint32_t pid;          /* 0: no process known */
 	uint32_t owners_count; /* processes that have it open, when more than one is known */
 	uint32_t ifindex;      /* bound device; 0: none */
+	uint32_t l3mdev;       /* VRF of the port; 0: none */
 	uint64_t start_ns;
 	char comm[16];
-	const struct process *process; /* NULL: nothing more than pid, uid, comm is known */
+	const struct process *process;   /* NULL: nothing more than pid, uid, comm is known */
+	const struct bound_by *bound_by; /* NULL: for itself, as far as is known */
 };
 
 /* What is the same for every record of a run. */
 struct session {
-	char stream[17];  /* 16 hex digits, random for each tracer start */
-	char boot_id[33]; /* 32 hex digits; empty: unknown */
+	const char *schema; /* of JSON; NULL: "portlog/1" */
+	char stream[17];    /* 16 hex digits, random for each tracer start */
+	char boot_id[33];   /* 32 hex digits; empty: unknown */
 	char hostname[65];
 	const char *version;
 	char kernel[65];          /* uname -r */
@@ -232,6 +256,7 @@ struct view {
 	size_t n_owners;                       /* entries */
 	size_t owners_count;                   /* how many there are, which may be more */
 	const struct explanation *explanation; /* of a failure; NULL: none */
+	const struct bound_by *bound_by;       /* for whom the process has it; NULL: for itself */
 };
 
 #endif

@@ -5,13 +5,11 @@
  */
 #include "enrich/cgroup.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
+#include "enrich/files.h"
 #include "enrich/json_scan.h"
 #include "enrich/span.h"
 #include "util/cleanup.h"
@@ -24,31 +22,6 @@ static void set_name(char **name, struct span s)
 {
 	if (!*name && s.len && s.len < NAME_MAX && !memchr(s.at, '\\', s.len) && !memchr(s.at, '\0', s.len))
 		*name = span_dup(s);
-}
-
-/* A whole regular file, never waiting for a writer or following a link put in its place. */
-static int read_file(int root_fd, const char *path, char **ret_text, size_t *ret_len)
-{
-	auto_close int fd = openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
-	auto_free char *text = NULL;
-	struct stat st;
-	ssize_t n;
-
-	if (fd < 0 || fstat(fd, &st))
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > RUNTIME_FILE_MAX)
-		return -EINVAL;
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	n = read(fd, text, (size_t)st.st_size);
-	if (n < 0)
-		return -errno;
-
-	text[n] = '\0';
-	*ret_len = (size_t)n;
-	*ret_text = take(text);
-	return 0;
 }
 
 /* What kubelet makes dockershim and CRI-O call a container: k8s_<container>_<pod>_<namespace>_<uid>_<attempt>. */
@@ -79,7 +52,7 @@ static void names_from_docker(int root_fd, struct cgroup_info *info)
 	size_t len = 0;
 
 	snprintf(path, sizeof(path), "var/lib/docker/containers/%s/config.v2.json", info->container_id);
-	if (read_file(root_fd, path, &text, &len))
+	if (file_read(root_fd, path, O_NOFOLLOW, RUNTIME_FILE_MAX, &text, &len))
 		return;
 	if (!info->container_runtime)
 		info->container_runtime = strdup("docker");
@@ -114,7 +87,7 @@ static void names_from_annotations(int root_fd, const char *path, struct cgroup_
 	struct span value;
 	size_t len = 0;
 
-	if (read_file(root_fd, path, &text, &len))
+	if (file_read(root_fd, path, O_NOFOLLOW, RUNTIME_FILE_MAX, &text, &len))
 		return;
 	scan.at = text;
 	scan.end = text + len;
@@ -153,7 +126,8 @@ static void names_from_storage(int root_fd, struct cgroup_info *info)
 	names_from_annotations(root_fd, path, info);
 
 	if (info->container_name ||
-	    read_file(root_fd, "var/lib/containers/storage/overlay-containers/containers.json", &text, &len))
+	    file_read(root_fd, "var/lib/containers/storage/overlay-containers/containers.json", O_NOFOLLOW,
+		      RUNTIME_FILE_MAX, &text, &len))
 		return;
 	scan.at = text;
 	scan.end = text + len;
@@ -168,24 +142,6 @@ static void names_from_storage(int root_fd, struct cgroup_info *info)
 	}
 }
 
-/* Call @each for the names in a directory, at most DIR_ENTRIES_MAX, until it returns true. */
-static void walk_names(int root_fd, const char *path,
-		       bool (*each)(struct cgroup_info *info, struct span name), struct cgroup_info *info)
-{
-	int fd = openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECTORY);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
-
-	if (!dir && fd >= 0)
-		close(fd);
-	for (unsigned n = 0; dir && n < DIR_ENTRIES_MAX && (d = readdir(dir)); n++) {
-		if (each(info, (struct span){ d->d_name, strlen(d->d_name) }))
-			break;
-	}
-	if (dir)
-		closedir(dir);
-}
-
 /* Two parts of @s, which has a '_' between them; neither pods nor namespaces can have one in their name. */
 static void set_pair(struct span s, char **first, char **second)
 {
@@ -198,8 +154,11 @@ static void set_pair(struct span s, char **first, char **second)
 }
 
 /* /var/log/pods/<namespace>_<pod>_<uid> */
-static bool pod_from_log(struct cgroup_info *info, struct span s)
+static bool pod_from_log(void *arg, const char *name)
 {
+	struct span s = { name, strlen(name) };
+	struct cgroup_info *info = arg;
+
 	if (!cut_suffix(&s, info->pod_uid) || !cut_suffix(&s, "_"))
 		return false;
 	set_pair(s, &info->pod_namespace, &info->pod_name);
@@ -207,8 +166,10 @@ static bool pod_from_log(struct cgroup_info *info, struct span s)
 }
 
 /* /var/log/containers/<pod>_<namespace>_<container>-<id>.log */
-static bool container_from_log(struct cgroup_info *info, struct span s)
+static bool container_from_log(void *arg, const char *name)
 {
+	struct span s = { name, strlen(name) };
+	struct cgroup_info *info = arg;
 	const char *last;
 
 	if (!cut_suffix(&s, ".log") || !cut_suffix(&s, info->container_id) || !cut_suffix(&s, "-"))
@@ -245,7 +206,7 @@ void container_names(int root_fd, struct cgroup_info *info)
 			sources[i].read(root_fd, info);
 	}
 	if (has_id && info->pod_uid && !info->container_name)
-		walk_names(root_fd, "var/log/containers", container_from_log, info);
+		dir_walk(root_fd, "var/log/containers", DIR_ENTRIES_MAX, container_from_log, info);
 	if (info->pod_uid && !info->pod_name)
-		walk_names(root_fd, "var/log/pods", pod_from_log, info);
+		dir_walk(root_fd, "var/log/pods", DIR_ENTRIES_MAX, pod_from_log, info);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "enrich/bound_by.h"
 #include "enrich/cgroup.h"
 #include "enrich/names.h"
 #include "enrich/netns_names.h"
@@ -45,6 +46,7 @@ struct enrich {
 	int proc_fd;
 	struct names *names;
 	struct netns_names *netns;
+	struct bound_table *bound;
 	struct container *containers;
 	int cgroup_fd; /* v2 mount; -1: none */
 	bool cgroup_looked;
@@ -200,6 +202,26 @@ void enrich_process(struct enrich *e, struct process *p)
 	fill_container(e, &p->where);
 }
 
+static bool has_place(const struct cgroup_info *where)
+{
+	return where->unit || where->container_id || where->pod_uid;
+}
+
+void enrich_process_where(struct enrich *e, struct process *p)
+{
+	auto_free char *legacy = NULL;
+
+	if (p->enriched || p->cgroup || has_place(&p->where))
+		return;
+	if (e->legacy_cgroups || !p->cgroup_id)
+		(void)proc_fill_cgroup(e->proc_fd, p, &legacy);
+	if (!p->cgroup && p->cgroup_id)
+		p->cgroup = cgroup_of_id(e, p->cgroup_id);
+	if (p->cgroup || legacy)
+		(void)cgroup_parse(legacy ?: p->cgroup, &p->where);
+	fill_container(e, &p->where);
+}
+
 /* ---- one record ---- */
 
 const char *enrich_user(struct enrich *e, uint32_t uid)
@@ -232,6 +254,11 @@ void enrich_view(struct enrich *e, struct view *v)
 	v->user_name = rec->has_process ? enrich_user(e, rec->uid) : NULL;
 	v->service = rec->has_socket ? enrich_service(e, rec->port, rec->proto) : NULL;
 	v->netns_name = enrich_netns(e, rec->netns);
+}
+
+void enrich_bound_by(struct enrich *e, struct view *v)
+{
+	bound_table_fill(e->bound, v, now_ns());
 }
 
 /* ---- the machine ---- */
@@ -310,6 +337,7 @@ struct enrich *enrich_free(struct enrich *e)
 		container_forget(e, e->containers);
 	netns_names_free(e->netns);
 	names_free(e->names);
+	bound_table_free(e->bound);
 	if (e->proc_fd >= 0)
 		close(e->proc_fd);
 	if (e->cgroup_fd >= 0)
@@ -331,7 +359,8 @@ struct enrich *enrich_new(int root_fd, struct processes *ps)
 	e->legacy_cgroups = has_legacy_cgroups(e->proc_fd);
 	e->names = names_new(root_fd);
 	e->netns = netns_names_new(root_fd, e->proc_fd);
-	return e->names && e->netns ? e : enrich_free(e);
+	e->bound = bound_table_new(root_fd);
+	return e->names && e->netns && e->bound ? e : enrich_free(e);
 }
 
 uint32_t enrich_netns_inode(struct enrich *e, const char *name)

@@ -19,8 +19,17 @@ struct enrich *enrich_free(struct enrich *e);
  * process (start time compared). */
 void enrich_process(struct enrich *e, struct process *p);
 
+/* Only @p->where, for who shows neither exe nor args: a call of the above fills in the rest. */
+void enrich_process_where(struct enrich *e, struct process *p);
+
 /* Names for a record: view->user_name, service, netns_name. Borrowed until the next call of any function here. */
 void enrich_view(struct enrich *e, struct view *v);
+
+/*
+ * For whom the record's process and its holders have their ports: view->bound_by, holder->bound_by. Borrowed until the
+ * next call of this one.
+ */
+void enrich_bound_by(struct enrich *e, struct view *v);
 
 const char *enrich_user(struct enrich *e, uint32_t uid);                       /* NULL: none */
 const char *enrich_service(struct enrich *e, uint16_t port, enum proto proto); /* NULL: none */

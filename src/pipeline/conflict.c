@@ -8,7 +8,6 @@
 #include "pipeline/state.h"
 
 #define TCP_STATE_TIME_WAIT 6
-#define TCP_STATE_CLOSE 7
 #define TCP_STATE_LISTEN 10
 #define ASK_EVERY_NS (50 * NS_PER_MS) /* sock_diag for a failure or a release: twenty a second */
 
@@ -93,32 +92,6 @@ size_t holders_left(struct pipeline *p, const struct record *rec, struct holder 
 
 /* ---- what is known of a holder besides ---- */
 
-static void holder_from_entry(struct holder *h, const struct entry *e)
-{
-	memset(h, 0, sizeof(*h));
-	h->kind = e->told.kernel                                                    ? HOLDER_KERNEL
-		  : e->told.proto == PROTO_UDP || e->told.state == TCP_STATE_LISTEN ? HOLDER_LISTENER
-		  : e->listened                                                     ? HOLDER_SHUTDOWN
-										    : HOLDER_BOUND;
-	h->proto = e->told.proto;
-	h->options = e->told.options;
-	h->sk = e->sk;
-	h->cookie = e->cookie;
-	h->inode = e->inode;
-	h->since_ns = e->since_ns;
-	h->since_precision = e->told.since_precision;
-	h->addr = e->told.addr;
-	h->port = e->told.port;
-	h->family = e->told.family;
-	h->state = e->told.state;
-	h->ifindex = e->told.ifindex;
-	h->sock_uid = e->told.sock_uid;
-	h->pid = e->key.pid;
-	h->uid = e->told.uid;
-	h->start_ns = e->key.start_ns;
-	memcpy(h->comm, e->told.comm, sizeof(h->comm));
-}
-
 static bool holder_known(const struct holder *holders, size_t n, const struct entry *e)
 {
 	for (size_t i = 0; i < n; i++)
@@ -135,7 +108,7 @@ static size_t holders_from_ledger(struct pipeline *p, const struct record *rec, 
 
 	while (n < HOLDERS_MAX && (e = ledger_on_port(p->ledger, rec->netns, rec->proto, rec->port, e)))
 		if (e->sk != rec->sk && !holder_known(holders, n, e))
-			holder_from_entry(&holders[n++], e);
+			entry_holder(e, &holders[n++]);
 	return n;
 }
 
@@ -178,12 +151,23 @@ static bool holder_is_there(struct pipeline *p, const struct holder *h)
 	return h->tracked_ns && !tracer_tracked_get(p->tracer, h->sk, &now) && now.since_ns == h->tracked_ns;
 }
 
+/* That systemd has it is as it should be: a child of its own takes the port of a socket unit, in that unit's cgroup. */
+static void holder_inherits(struct holder *h, const struct owner *owner)
+{
+	if (owner->pid != 1 || strncmp(owner->comm, "systemd", sizeof(owner->comm)))
+		h->kind = HOLDER_INHERITED;
+	if (!strncmp(h->comm, owner->comm, sizeof(h->comm)))
+		h->modifiers |= HOLDER_SAME_PROGRAM;
+	holder_take(h, owner);
+}
+
 /* As the handoff told: the first of those who had it then; nobody: it was in flight. */
 static void holder_handed(struct holder *h, const struct entry *e)
 {
-	h->kind = e->n_owners ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
 	if (e->n_owners)
-		holder_take(h, &e->owners[0]);
+		holder_inherits(h, &e->owners[0]);
+	else
+		h->kind = HOLDER_IN_FLIGHT;
 	h->owners_count = e->owners_count > 1 ? e->owners_count : 0;
 }
 
@@ -201,7 +185,7 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	bool scanned;
 	size_t n = 0;
 
-	if (alive && (!there || owner_has(p, h->sk, h->inode, h->pid)))
+	if (alive && (!there || h->open || owner_has(p, h->sk, h->inode, h->pid)))
 		return;
 	scanned = there && owners_scan(p, h->sk, h->inode, owners, LEDGER_OWNERS_MAX, &n);
 	if (scanned && !n) {
@@ -212,9 +196,10 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	if (alive && !there)
 		return;
 	if (scanned) {
-		h->kind = n ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
 		if (n)
-			holder_take(h, &owners[0]);
+			holder_inherits(h, &owners[0]);
+		else
+			h->kind = HOLDER_IN_FLIGHT;
 		h->owners_count = n > 1 ? (uint32_t)n : 0;
 	} else if (e && e->handed) {
 		holder_handed(h, e);
@@ -325,6 +310,7 @@ static void explained_tell(struct pipeline *p, struct record *rec, struct proces
 			enrich_process(p->enrich, hp);
 		holders[i].process = hp;
 	}
+	enrich_bound_by(p->enrich, &extra);
 	rec->reason = explain_reason(rec, holders, n, &facts);
 	explain(&extra, &facts, &why);
 	extra.explanation = &why;

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,16 +79,30 @@ static int clock_watch(struct pipeline *p)
 
 /* ---- signals ---- */
 
+/* A line that somebody asked for. Nobody waits for whoever does not read it: then it is dropped. */
+static void __attribute__((format(printf, 1, 2))) line_print(const char *fmt, ...)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	/* A pipe that can be written takes PIPE_BUF bytes at once (pipe(7)). */
+	if (poll(&p, 1, 0) > 0 && p.revents & POLLOUT)
+		(void)!write(STDERR_FILENO, line, strlen(line));
+}
+
 static void missed_print(void *arg, const char *program, uint64_t missed)
 {
 	(void)arg;
-	dprintf(STDERR_FILENO, "portlog: the kernel skipped %s %llu times\n", program,
-		(unsigned long long)missed);
+	line_print("portlog: the kernel skipped %s %llu times\n", program, (unsigned long long)missed);
 }
 
 void statistics_print(const struct pipeline *p)
 {
-	dprintf(STDERR_FILENO,
+	line_print(
 		"portlog: %llu events told, %llu lost, %llu ephemeral binds hidden, %zu sockets in the ledger "
 		"(%llu refused), %zu processes, %llu bad records, %llu passes put off\n",
 		(unsigned long long)p->told, (unsigned long long)p->lost,
@@ -102,7 +118,7 @@ static int signal_taken(void *arg, int number)
 
 	if (number == SIGUSR1)
 		statistics_print(p);
-	if (number != SIGINT && number != SIGTERM)
+	if (number != SIGINT && number != SIGTERM && number != SIGHUP)
 		return 0;
 	p->stop = true;
 	p->asked_to_end++;
@@ -118,23 +134,6 @@ static void stream_name(struct session *s)
 	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		random = clock_boot_ns() ^ (uint64_t)getpid() << 40;
 	snprintf(s->stream, sizeof(s->stream), "%016llx", (unsigned long long)random);
-}
-
-static bool cgroup2_find(char *path, size_t size)
-{
-	auto_free char *text = malloc(1 << 16);
-	auto_close int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n = 1;
-
-	if (!text || fd < 0)
-		return false;
-	while (n > 0 && len < (1 << 16) - 1) {
-		n = read(fd, text + len, (1 << 16) - 1 - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	text[len] = '\0';
-	return !cgroup2_mount(text, path, size);
 }
 
 /* A mistyped name would wait in silence for what never comes. */
@@ -155,18 +154,19 @@ static void netns_missing_say(const struct pipeline *p, const char *name)
 static void netns_resolve(struct pipeline *p)
 {
 	const struct filter_kernel *k = p->config->kernel;
+	bool all = true;
 
 	for (size_t i = 0; k && k->netns_valid && i < k->n_netns; i++) {
 		uint32_t inode = enrich_netns_inode(p->enrich, k->netns[i]);
 
 		if (!inode)
 			netns_missing_say(p, k->netns[i]);
-		if (!inode || p->n_netns == TRACER_NETNS_MAX) {
-			p->n_netns = 0;
-			return;
-		}
-		p->netns[p->n_netns++] = inode;
+		all = all && inode && p->n_netns < TRACER_NETNS_MAX;
+		if (all)
+			p->netns[p->n_netns++] = inode;
 	}
+	if (!all)
+		p->n_netns = 0;
 }
 
 static int tracer_start(struct pipeline *p)
@@ -186,7 +186,7 @@ static int tracer_start(struct pipeline *p)
 	netns_resolve(p);
 	memcpy(o.netns, p->netns, sizeof(o.netns));
 	o.n_netns = p->n_netns;
-	if (cgroup2_find(mount, sizeof(mount)))
+	if (!cgroup2_find(mount, sizeof(mount)))
 		o.cgroup2 = mount;
 	r = tracer_open(&o, &p->tracer);
 	if (r < 0)
@@ -226,9 +226,18 @@ static void reader_yields(void)
 	(void)sched_setscheduler(0, SCHED_BATCH, &none);
 }
 
+/* Under nohup(1) the terminal may go: what is ignored from the start stays so. */
+static bool is_ignored(int number)
+{
+	struct sigaction now;
+
+	return !sigaction(number, NULL, &now) && now.sa_handler == SIG_IGN;
+}
+
 static int pipeline_open(struct pipeline *p)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, 0 }, none[] = { 0 };
+	const int signals[] = { SIGINT, SIGTERM, SIGUSR1, is_ignored(SIGHUP) ? 0 : SIGHUP, 0 };
+	static const int none[] = { 0 };
 	struct utsname kernel;
 	int r;
 

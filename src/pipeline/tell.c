@@ -104,6 +104,8 @@ void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, stru
 	view_sides(p, &v);
 	if (rec->has_socket || rec->action == ACTION_FREE)
 		view_names(p, &v);
+	if (!v.explanation) /* else it was filled for that */
+		enrich_bound_by(p->enrich, &v);
 	if (!filter_match(p->config->filter, &v) || (!is_bookkeeping(rec->action) && !tree_wants(p, rec)))
 		return;
 	rec->seq = ++p->seq;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cells.h"
 #include "core/explain.h"
 #include "sink/sink.h"
 #include "sink/text.h"
@@ -71,7 +72,7 @@ static void put_who(struct buf *b, const struct view *v)
 	char where[256];
 
 	if (v->rec->has_process)
-		text_put_process(b, v->rec->comm, v->rec->pid);
+		cell_put_process(b, v->rec->comm, v->rec->pid);
 	else
 		buf_puts(b, v->rec->kernel ? "the kernel" : "a process");
 	explain_where(v->process, where, sizeof(where));
@@ -197,7 +198,7 @@ static void on_left(struct report *r, const struct view *v)
 	tell_counts(r);
 	buf_printf(&r->out, "%cportlog: left behind: ", REPORT_NOTE);
 	put_who(&r->out, v);
-	text_put_others(&r->out, v->owners_count);
+	cell_put_others(&r->out, v->owners_count);
 	buf_puts(&r->out, " still holds ");
 	put_port(&r->out, v, r->o.own_netns);
 	buf_putc(&r->out, '\n');

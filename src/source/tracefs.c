@@ -87,7 +87,10 @@ int tracepoint_open(const char *tracepoint, int *ret_fd)
 	r = tracepoint_id(tracepoint, &id);
 	if (r < 0) {
 		fail(r, "find tracepoint %s", tracepoint);
-		return fail_hint(r, "mount -t tracefs tracefs /sys/kernel/tracing");
+		return fail_hint(r,
+				 r == -EPERM || r == -EACCES
+					 ? "CAP_SYS_ADMIN is missing, or CAP_DAC_READ_SEARCH to read tracefs"
+					 : "mount -t tracefs tracefs /sys/kernel/tracing");
 	}
 	attr.config = id;
 	/* A program on one processor's event runs on all: it hangs on the tracepoint, not on the event. */

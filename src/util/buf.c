@@ -232,8 +232,8 @@ static int write_all(int fd, const char *data, size_t len, int (*wait)(void *arg
 			*ret_done += (size_t)n;
 		else if (errno == EAGAIN)
 			r = wait(arg, fd);
-		else if (errno != EINTR)
-			r = -errno;
+		else if (errno != EINTR) /* a socket whose other end is gone says so in words of its own */
+			r = errno == ECONNRESET || errno == ECONNREFUSED ? -EPIPE : -errno;
 	}
 	return r;
 }

@@ -263,6 +263,7 @@ int main(void)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 3)
 		return tap_skip_all("needs BPF: portlog cannot run here");
 	ends_at_signal(SIGTERM, "SIGTERM");
+	ends_at_signal(SIGHUP, "SIGHUP: the terminal is gone");
 	ends_at_signal(SIGINT, "SIGINT");
 	ends_with_its_reader();
 	ends_without_its_reader_reading();

@@ -569,7 +569,7 @@ static void verbose_says_who_judges_what(void **state)
 		  "in the kernel: port 80 or 81; here: (port 80 and comm x) or 81" },
 		{ "errno EACCES netns host", "in the kernel: netns host, failed; here: errno EACCES" },
 		{ "port 1-9 and 5 and not pid 4", "in the kernel: 5; here: port 1-9 and not pid 4" },
-		{ "port 80 comm \"a\x1b[2J\"", "in the kernel: port 80; here: comm \"a?[2J\"" },
+		{ "port 80 comm \"a\x1b[2J\"", "in the kernel: port 80; here: comm \"a\033[2J\"" },
 	};
 	char line[256];
 

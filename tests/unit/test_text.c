@@ -708,6 +708,15 @@ static void only_a_terminal_has_its_values_cut(void **state)
 	assert_has(out(s), "a-very-long-name-of-a-unit-that…\n");
 }
 
+static void no_name_hides_the_pid(void **state)
+{
+	struct sheet *s = *state;
+
+	reopen(s, (struct sink_options){ .tty = true, .columns = 200 });
+	tell(s, listen_ok(.port = 80, .pid = 4194304, .comm = "\x1b[31m[1]\xff\x9b[2]xx"));
+	assert_has(out(s), "…[4194304]");
+}
+
 static void eighty_columns_are_enough(void **state)
 {
 	struct sheet *s = *state;
@@ -909,6 +918,7 @@ int main(void)
 		fact(what_a_program_changed_on_the_way_is_said),
 		fact(columns_widen_with_what_was_seen),
 		fact(only_a_terminal_has_its_values_cut),
+		fact(no_name_hides_the_pid),
 		fact(eighty_columns_are_enough),
 		fact(no_line_ends_in_spaces),
 		fact(wide_adds_columns),

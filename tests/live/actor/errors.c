@@ -131,6 +131,23 @@ static void many_sockets_fail(void)
 	close(holder);
 }
 
+/* To look for the holder must not keep his socket from being closed: else the next bind here would fail. */
+static void clash_and_bind_again(void)
+{
+	for (int i = 0; i < 5; i++) {
+		int holder = listener_at("127.0.0.1", 5118), fd = tcp_socket("127.0.0.1");
+
+		bind_fails(fd, "127.0.0.1", 5118, EADDRINUSE);
+		close(fd);
+		close(holder);
+	}
+}
+
+#define CLASH_ROUND                                                            \
+	"bind tcp 127.0.0.1:5118", "listen tcp 127.0.0.1:5118",                \
+		"bind!EADDRINUSE tcp 127.0.0.1:5118 kind=listener hpid=@self", \
+		"release tcp 127.0.0.1:5118 free=true -closed_by"
+
 static void connected(void)
 {
 	int server = listener_at("127.0.0.1", 5114), client = tcp_socket("127.0.0.1");
@@ -200,6 +217,8 @@ const struct situation errors_situations[] = {
 	    "listen tcp 0.0.0.0:5113",
 	    "bind!EADDRINUSE tcp 127.0.0.1:5113 kind=listener hpid=@self haddr=0.0.0.0 *20",
 	    "release tcp 0.0.0.0:5113 free=true" } },
+	{ "a clash, and the port is free at once when its holder closes", NULL, clash_and_bind_again,
+	  { CLASH_ROUND, CLASH_ROUND, CLASH_ROUND, CLASH_ROUND, CLASH_ROUND } },
 	{ "EINVAL: bind of a connected socket", NULL, connected,
 	  { "bind tcp 127.0.0.1:5114",
 	    "listen tcp 127.0.0.1:5114",

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A boot in which a rogue takes nginx's port: all of it is told, and equals what strace saw of the same boot."""
+import contextlib
+import json
+import re
+from collections import Counter
+
+from lib import has, must, ok, play, say, systemctl, unit_pid, wait_until
+
+ENDPOINT = re.compile(r'sa_family=AF_INET6?, sin6?_port=htons\((\d+)\).*?(?:inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)")')
+CALL = re.compile(r"^(\d+) +(bind|listen)\((\d+), (.*)\) += (-1 (E[A-Z]+)|0)")
+
+
+def events():
+    with open("/run/portlog.ndjson") as file:
+        return [json.loads(line) for line in file]
+
+
+def witnessed():
+    """What strace saw: (call, address, port, errno or "ok") of each bind with a port, and of each listen after it."""
+    calls, bound, begun = [], {}, {}
+    with open("/out/strace") as file:
+        for line in file:
+            pid = line.split(" ", 1)[0]
+            # Another thread came between: strace writes the call in two parts.
+            if "<unfinished ...>" in line:
+                begun[pid] = line.split("<unfinished")[0].rstrip()
+                continue
+            if "resumed>" in line:
+                line = begun.pop(pid, "") + line.split("resumed>", 1)[1]
+            call = CALL.match(line)
+            if not call:
+                continue
+            name, fd, rest, outcome = call[2], (pid, call[3]), call[4], call[6] or "ok"
+            endpoint = ENDPOINT.search(rest)
+            if name == "bind" and endpoint and endpoint[1] != "0":
+                where = (endpoint[2] or endpoint[3], int(endpoint[1]))
+                calls.append(("bind", *where, outcome))
+                if outcome == "ok":
+                    bound[fd] = where
+            elif name == "bind":
+                bound.pop(fd, None)
+            elif fd in bound:
+                calls.append(("listen", *bound[fd], outcome))
+    return Counter(calls)
+
+
+def told(all_events):
+    return Counter((e["action"], e["socket"]["addr"], e["socket"]["port"], e.get("errno", "ok"))
+                   for e in all_events if e["action"] in ("bind", "listen"))
+
+
+def booted():
+    systemctl("is-system-running", "--wait")
+    ok(unit_pid("rogue.service") > 0 and systemctl("is-failed", "nginx").stdout == "failed\n",
+       "the boot came out as staged: the rogue runs, nginx failed")
+
+
+def nothing_before():
+    first = events()
+    has(first[0], "portlog starts before any port is taken", action="start")
+    has(first[1], "its snapshot is empty", action="synced", count=0)
+    on = first[1]["uptime_us"]
+    # systemd's monotonic clock and the boot clock differ by the time spent in suspend: none in a test.
+    sysinit = int(must("systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", "sysinit.target"))
+    say(f"on at {on} us, sysinit.target at {sysinit} us")
+    ok(on < sysinit, "and before sysinit.target is reached")
+
+
+def rogue_is_first():
+    of_80 = [e for e in events() if e.get("socket", {}).get("port") == 80 and e["socket"]["family"] == "ipv4"]
+    has(of_80[0], "the first who takes port 80 is the rogue", action="bind", result="ok", unit="rogue.service",
+        process__comm="python3", process__pid=unit_pid("rogue.service"))
+    failed = [e for e in of_80 if e.get("result") == "error"]
+    has(failed[0], "nginx clashes with it, by its unit", errno="EADDRINUSE", unit="nginx.service",
+        process__comm="nginx", holder__unit="rogue.service", holder__pid=unit_pid("rogue.service"),
+        holder__since=of_80[0]["ts"], holder__since_precision="exact")
+    say(f"the rogue had it {(failed[0]['uptime_us'] - of_80[0]['uptime_us']) / 1000} ms before")
+    wanted = Counter(e["unit"] for e in failed)
+    ok(set(wanted) == {"nginx.service"}, "nobody else clashed there", str(wanted))
+
+
+def the_service_behind_the_socket():
+    listen = next(e for e in events() if e["action"] == "listen" and e["socket"]["port"] == 22)
+    has(listen, "port 22 is taken for ssh.service, by its socket unit", unit="ssh.socket",
+        bound_by={"kind": "socket-unit", "unit": "ssh.socket", "service": "ssh.service"})
+
+
+def nothing_missing():
+    with contextlib.suppress(TimeoutError):  # what is missing then is said below
+        wait_until(lambda: witnessed() == told(events()), "the record is complete")
+    seen, recorded = witnessed(), told(events())
+    for call, count in sorted(seen.items()):
+        say(f"{count} {' '.join(map(str, call))}")
+    ok(seen == recorded and sum(seen.values()) > 8, "every bind and listen of the boot is told once, and no other",
+       f"not told: {seen - recorded}\ntold beside: {recorded - seen}")
+    lost = [e for e in events() if e["action"] in ("lost", "resync")]
+    ok(not lost, "nothing was lost", str(lost))
+
+
+play(booted, nothing_before, rogue_is_first, the_service_behind_the_socket, nothing_missing)
