@@ -22,22 +22,26 @@ struct failure_key {
 	uint16_t port;
 	uint8_t action;
 	uint8_t proto;
-	uint8_t tree;
 	struct address addr;
-	uint8_t unused[2];
+	uint8_t unused[3];
 };
 
 _Static_assert(sizeof(struct failure_key) == 32, "padding would be compared too");
 
-struct report {
-	struct sink_options o;
-	struct buf out;
+/* The command's own failures and those of others have room of their own: a storm elsewhere hides nothing. */
+struct failures {
 	struct {
 		struct failure_key key;
 		uint64_t again;
 	} seen[SEEN_MAX];
-	size_t n_seen;
-	uint64_t untold[2]; /* beyond them: elsewhere, and the command's own */
+	size_t n;
+	uint64_t untold; /* beyond them */
+};
+
+struct report {
+	struct sink_options o;
+	struct buf out;
+	struct failures own, elsewhere;
 };
 
 static void put_text(struct buf *b, const char *text)
@@ -104,28 +108,27 @@ static void key_fill(struct failure_key *key, const struct record *rec)
 	key->port = rec->port;
 	key->action = (uint8_t)rec->action;
 	key->proto = (uint8_t)rec->proto;
-	key->tree = rec->tree;
 	key->netns = rec->netns;
 	key->error = rec->error;
 }
 
 /* A server that tries again is told once. False: it has been told, or there is no room. */
-static bool is_new(struct report *r, const struct record *rec)
+static bool is_new(struct failures *f, const struct record *rec)
 {
 	struct failure_key key;
 
 	key_fill(&key, rec);
-	for (size_t i = 0; i < r->n_seen; i++) {
-		if (memcmp(&r->seen[i].key, &key, sizeof(key)) != 0)
+	for (size_t i = 0; i < f->n; i++) {
+		if (memcmp(&f->seen[i].key, &key, sizeof(key)) != 0)
 			continue;
-		r->seen[i].again++;
+		f->seen[i].again++;
 		return false;
 	}
-	if (r->n_seen == SEEN_MAX) {
-		r->untold[rec->tree]++;
+	if (f->n == SEEN_MAX) {
+		f->untold++;
 		return false;
 	}
-	r->seen[r->n_seen++].key = key;
+	f->seen[f->n++].key = key;
 	return true;
 }
 
@@ -134,7 +137,7 @@ static void on_failure(struct report *r, const struct view *v)
 	const struct record *rec = v->rec;
 	char tag = tag_of(rec->tree), scratch[16];
 
-	if (!is_new(r, rec))
+	if (!is_new(rec->tree ? &r->own : &r->elsewhere, rec))
 		return;
 	buf_putc(&r->out, tag);
 	buf_puts(&r->out, "portlog: ");
@@ -150,32 +153,36 @@ static void on_failure(struct report *r, const struct view *v)
 	put_more(&r->out, tag, "try: ", v->explanation->hint);
 }
 
-static void put_again(struct report *r, const struct failure_key *key, uint64_t n)
+static void put_again(struct report *r, char tag, const struct failure_key *key, uint64_t n)
 {
 	char endpoint[64], count[HUMAN_LEN];
 
-	buf_putc(&r->out, tag_of(key->tree));
+	buf_putc(&r->out, tag);
 	buf_printf(&r->out, "portlog: %s ", proto_name(key->proto));
 	put_text(&r->out, endpoint_text(&key->addr, key->port, endpoint, sizeof(endpoint)));
 	buf_printf(&r->out, " failed %s more time%s\n", human_count(n, count), n == 1 ? "" : "s");
 }
 
 /* How often each came again, and how many were not told: once, at the end. */
-static void tell_counts(struct report *r)
+static void put_counts(struct report *r, char tag, struct failures *f)
 {
 	char count[HUMAN_LEN];
 
-	for (size_t i = 0; i < r->n_seen; i++) {
-		if (r->seen[i].again)
-			put_again(r, &r->seen[i].key, r->seen[i].again);
-		r->seen[i].again = 0;
+	for (size_t i = 0; i < f->n; i++) {
+		if (f->seen[i].again)
+			put_again(r, tag, &f->seen[i].key, f->seen[i].again);
+		f->seen[i].again = 0;
 	}
-	for (int tree = 1; tree >= 0; tree--) {
-		if (r->untold[tree])
-			buf_printf(&r->out, "%cportlog: and %s other failures\n", tag_of(tree),
-				   human_count(r->untold[tree], count));
-		r->untold[tree] = 0;
-	}
+	if (f->untold)
+		buf_printf(&r->out, "%cportlog: and %s other failure%s\n", tag, human_count(f->untold, count),
+			   f->untold == 1 ? "" : "s");
+	f->untold = 0;
+}
+
+static void tell_counts(struct report *r)
+{
+	put_counts(r, REPORT_FAILURE, &r->own);
+	put_counts(r, REPORT_ELSEWHERE, &r->elsewhere);
 }
 
 /* ---- all else ---- */

@@ -271,6 +271,7 @@ who=root as=() options=()
 everything
 
 problem=
+# shellcheck disable=SC2016 # the command's shell expands these
 run -- sh -c 'kill -KILL "$(pgrep -f "run --follow $$ ")"; exit 5'
 check status_is 5
 check has err "portlog: tracing has ended early: "

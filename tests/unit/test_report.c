@@ -120,6 +120,18 @@ static void what_finds_no_room_is_counted(void **state)
 	assert_non_null(strstr(out_end(out), "\n!portlog: and 36 other failures\n"));
 }
 
+static void a_storm_elsewhere_hides_no_failure_of_the_command(void **state)
+{
+	struct out *out = out_open(false, false);
+
+	(void)state;
+	for (uint16_t port = 1; port <= 100; port++)
+		tell(out, bind_failed(.error = EADDRINUSE, .port = port));
+	tell(out, bind_failed(.error = EADDRINUSE, .tree = true, .port = 80, .pid = 7));
+	assert_non_null(
+		strstr(out_end(out), "\n!portlog: python3[7] could not bind tcp 0.0.0.0:80: EADDRINUSE\n"));
+}
+
 static void only_verbose_tells_what_works(void **state)
 {
 	struct out *out = out_open(false, false);
@@ -264,6 +276,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_failure_of_somebody_else_is_marked, teardown),
 		cmocka_unit_test_teardown(the_same_failure_again_is_counted, teardown),
 		cmocka_unit_test_teardown(what_finds_no_room_is_counted, teardown),
+		cmocka_unit_test_teardown(a_storm_elsewhere_hides_no_failure_of_the_command, teardown),
 		cmocka_unit_test_teardown(only_verbose_tells_what_works, teardown),
 		cmocka_unit_test_teardown(a_port_left_behind_has_its_owners, teardown),
 		cmocka_unit_test_teardown(text_of_others_makes_no_line, teardown),
