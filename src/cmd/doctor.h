@@ -32,6 +32,7 @@ struct doctor {
 		enum hook_state state;
 		int error; /* errno, positive: why it is refused */
 		bool chosen;
+		bool missed; /* trace does not see what it is for, and says so */
 	} hooks[DOCTOR_HOOKS_MAX];
 	bool untried;       /* for want of privilege nothing was loaded */
 	bool runs;          /* the tracer was loaded and attached */

@@ -48,6 +48,25 @@ static void set_try(struct doctor *d, enum hook_set set)
 	fail_clear();
 }
 
+static const char *event_without(const char *event)
+{
+	const char *without = NULL;
+
+	for (size_t i = 0; i < n_hooks; i++)
+		if (!strcmp(hooks[i].event, event) && hooks[i].without)
+			without = hooks[i].without;
+	return without;
+}
+
+/* Is @text among what the tracer does not see? An event that only completes another may not be needed at all. */
+static bool is_blind_to(const struct tracer *t, const char *text)
+{
+	for (const char *const *blind = tracer_blind(t); text && *blind; blind++)
+		if (!strcmp(*blind, text))
+			return true;
+	return false;
+}
+
 /* What trace would use, and what it would not see with that. */
 static void best_try(struct doctor *d)
 {
@@ -63,8 +82,10 @@ static void best_try(struct doctor *d)
 	}
 	d->runs = true;
 	snprintf(d->using, sizeof(d->using), "%s", tracer_hooks(t));
-	for (size_t i = 0; i < n_hooks && i < DOCTOR_HOOKS_MAX; i++)
+	for (size_t i = 0; i < n_hooks && i < DOCTOR_HOOKS_MAX; i++) {
 		d->hooks[i].chosen = tracer_uses(t, i);
+		d->hooks[i].missed = is_blind_to(t, event_without(hooks[i].event));
+	}
 	finding_add(d, LEVEL_OK, "tracer", "loaded and attached, with %s hooks", d->using);
 	for (const char *const *blind = tracer_blind(t); *blind; blind++)
 		finding_add(d, LEVEL_WARN, "not seen", "%s", *blind);
@@ -92,16 +113,6 @@ static bool event_is_seen(const struct doctor *d, const char *event)
 	return false;
 }
 
-static const char *event_without(const char *event)
-{
-	const char *without = NULL;
-
-	for (size_t i = 0; i < n_hooks; i++)
-		if (!strcmp(hooks[i].event, event) && hooks[i].without)
-			without = hooks[i].without;
-	return without;
-}
-
 static void programs_text(const struct hook *h, char *out, size_t size)
 {
 	size_t len = 0;
@@ -119,7 +130,7 @@ static enum level row_level(const struct doctor *d, size_t row)
 		return LEVEL_OK;
 	if (hooks[row].required)
 		return LEVEL_FAIL;
-	return event_without(hooks[row].event) ? LEVEL_WARN : LEVEL_OK;
+	return d->hooks[row].missed ? LEVEL_WARN : LEVEL_OK;
 }
 
 static void row_state_say(const struct doctor *d, size_t row, struct finding *f)
