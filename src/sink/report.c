@@ -13,7 +13,7 @@
 #include "util/fail.h"
 #include "util/human.h"
 
-#define SEEN_MAX 64 /* failures told one by one; more are counted */
+#define SEEN_MAX 64 /* failures told one by one, of the command and elsewhere each; more are counted */
 
 /* What makes two failures the same. Compared as bytes: always begun as zeroes. */
 struct failure_key {
@@ -35,8 +35,9 @@ struct report {
 	struct {
 		struct failure_key key;
 		uint64_t again;
-	} seen[SEEN_MAX];
+	} seen[2 * SEEN_MAX];
 	size_t n_seen;
+	size_t n_told[2];   /* of these: elsewhere, and the command's own */
 	uint64_t untold[2]; /* beyond them: elsewhere, and the command's own */
 };
 
@@ -121,10 +122,11 @@ static bool is_new(struct report *r, const struct record *rec)
 		r->seen[i].again++;
 		return false;
 	}
-	if (r->n_seen == SEEN_MAX) {
+	if (r->n_told[rec->tree] == SEEN_MAX) {
 		r->untold[rec->tree]++;
 		return false;
 	}
+	r->n_told[rec->tree]++;
 	r->seen[r->n_seen++].key = key;
 	return true;
 }
