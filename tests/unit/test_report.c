@@ -120,6 +120,20 @@ static void what_finds_no_room_is_counted(void **state)
 	assert_non_null(strstr(out_end(out), "\n!portlog: and 36 other failures\n"));
 }
 
+/* Others may fail as often as they like: what the command itself failed at is what it is all about. */
+static void failures_elsewhere_leave_room_for_the_commands_own(void **state)
+{
+	struct out *out = out_open(false, false);
+
+	(void)state;
+	for (uint16_t port = 1; port <= 100; port++)
+		tell(out, bind_failed(.error = EADDRINUSE, .port = port));
+	tell(out, bind_failed(.error = EADDRINUSE, .tree = true, .port = 80, .pid = 7));
+	out_end(out);
+	assert_non_null(strstr(text, "!portlog: python3[7] could not bind tcp 0.0.0.0:80: EADDRINUSE\n"));
+	assert_non_null(strstr(text, "?portlog: and 36 other failures\n"));
+}
+
 static void only_verbose_tells_what_works(void **state)
 {
 	struct out *out = out_open(false, false);
@@ -264,6 +278,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_failure_of_somebody_else_is_marked, teardown),
 		cmocka_unit_test_teardown(the_same_failure_again_is_counted, teardown),
 		cmocka_unit_test_teardown(what_finds_no_room_is_counted, teardown),
+		cmocka_unit_test_teardown(failures_elsewhere_leave_room_for_the_commands_own, teardown),
 		cmocka_unit_test_teardown(only_verbose_tells_what_works, teardown),
 		cmocka_unit_test_teardown(a_port_left_behind_has_its_owners, teardown),
 		cmocka_unit_test_teardown(text_of_others_makes_no_line, teardown),
