@@ -386,19 +386,10 @@ struct io_ring_ctx;
 struct io_kiocb {
 	struct file *file;
 	u8 opcode;
-	void *async_data;
 };
 
 struct io_uring_cqe {
 	s32 res;
-};
-
-struct __kernel_sockaddr_storage {
-	u16 ss_family;
-};
-
-struct io_async_msghdr {
-	struct __kernel_sockaddr_storage addr;
 };
 
 /* Iterators. */
