@@ -279,6 +279,20 @@ static __always_inline struct sock *listen_unnoted(long ret, s32 *ret_backlog)
 	return ret || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN ? sk : NULL;
 }
 
+/*
+ * Another thread has closed the socket already. Its release waits for the listen that is the first thing told of it; was
+ * something told before, so is its end by now. false: that.
+ */
+static __always_inline bool listen_late(u64 sk, s32 backlog)
+{
+	struct outcome o = { .kind = PL_LISTEN, .via = PL_VIA_TRACEPOINT, .backlog = backlog };
+	struct pl_tracked *t = bpf_map_lookup_elem(&early, &sk);
+
+	if (t && port_wanted(t->port))
+		tell_taken(sk, &o);
+	return t;
+}
+
 static __always_inline void listen_exit(long ret)
 {
 	u64 id = bpf_get_current_pid_tgid();
@@ -294,7 +308,8 @@ static __always_inline void listen_exit(long ret)
 	} else {
 		sk = listen_unnoted(ret, &backlog);
 	}
-	if (sk && !listen_result(sk, -ret, backlog, PL_VIA_TRACEPOINT) && c && c->listening)
+	if (sk && !listen_result(sk, -ret, backlog, PL_VIA_TRACEPOINT) && c && c->listening &&
+	    !listen_late((u64)sk, backlog))
 		count_lost(PL_LISTEN, 0);
 	if (c)
 		c->listening = 0;

@@ -379,12 +379,20 @@ static __always_inline bool socket_is_mptcp(struct sock *sk)
 	return BPF_CORE_READ(tp, is_mptcp);
 }
 
-/* PL_MPTCP for the subflow of an MPTCP socket, PL_KERNEL for any other socket of the kernel's own. */
+/*
+ * PL_MPTCP for the subflow of an MPTCP socket, PL_KERNEL for a socket of the kernel's own: a subflow is one for itself,
+ * and is the kernel's own when its MPTCP socket is (an endpoint with a port, since 5.12).
+ */
 static __always_inline u32 socket_owner_flags(struct sock *sk)
 {
+	struct sock *msk;
+
 	if (!BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
 		return 0;
-	return socket_is_mptcp(sk) ? PL_MPTCP : PL_KERNEL;
+	if (!socket_is_mptcp(sk))
+		return PL_KERNEL;
+	msk = mptcp_of_subflow(sk);
+	return msk && BPF_CORE_READ_BITFIELD_PROBED(msk, sk_kern_sock) ? PL_MPTCP | PL_KERNEL : PL_MPTCP;
 }
 
 /* @bit (0 or 1) moved to where @flag stands: a branch for each would double the verifier's states each time. */

@@ -358,19 +358,6 @@ static __always_inline void bind_result(const struct call *c, s32 error)
 }
 
 /*
- * Another thread has closed the socket already. Its release waits for the listen that is the first thing told of it; was
- * something told before, so is its end by now. false: that.
- */
-static __always_inline bool listen_late(u64 sk, const struct outcome *o)
-{
-	struct pl_tracked *t = bpf_map_lookup_elem(&early, &sk);
-
-	if (t && port_wanted(t->port))
-		tell_taken(sk, o);
-	return t;
-}
-
-/*
  * The result of a listen. A listener is in the map since its state changed; a port-0 bind that listens is a server and
  * is told from here on. false: it worked, and the socket is not tracked.
  */
@@ -386,7 +373,7 @@ static __always_inline bool listen_result(struct sock *sk, s32 error, s32 backlo
 	}
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (!t)
-		return listen_late(key, &o);
+		return false;
 	t->port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	t->l3mdev = socket_l3mdev(sk);
 	t->state = TCP_LISTEN;

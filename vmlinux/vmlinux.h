@@ -349,6 +349,7 @@ struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct inet_bind_bucket *icsk_bind_hash;
 	struct inet_bind2_bucket *icsk_bind2_hash; /* 6.1 */
+	void *icsk_ulp_data;
 };
 
 struct inet_timewait_sock {
@@ -358,6 +359,10 @@ struct inet_timewait_sock {
 
 struct tcp_sock {
 	bool is_mptcp;
+};
+
+struct mptcp_subflow_context {
+	struct sock *conn;
 };
 
 struct mptcp_sock {
