@@ -2,6 +2,8 @@
 /* Bind attempts and their results, IPv4 and IPv6: by fexit, or by cgroup hooks and the exit of the system call. */
 #include "tell.bpf.h"
 
+#define SOCKADDR_MAX 128 /* sizeof(struct sockaddr_storage): what is longer no kernel takes */
+
 /* ---- fexit set: one hook sees request and result ---- */
 
 /* Does @sk, which has just got its port, pass the filters? Then it is tracked. */
@@ -97,14 +99,24 @@ static __always_inline bool told_at_grant(struct sock *sk)
 	return socket_owner_flags(sk) & PL_KERNEL || task_is_compat(current_task());
 }
 
+/* What system call this is, the caller knows itself: io_uring's threads and the kernel's own binds come by none, or another. */
 static __always_inline void call_begin(struct sock *sk, struct call *c)
 {
 	u64 id = bpf_get_current_pid_tgid();
+	struct entry entry = {};
 	struct call *before;
 
 	if (!netns_wanted(sk) || (c->asked_port && !port_wanted(c->asked_port)))
 		return;
 	c->sk = (u64)sk;
+	entry_read(&entry, current_task());
+	if (entry.nr != opt_nr_bind) {
+		bpf_map_update_elem(&requests, &c->sk, c, BPF_ANY);
+		return;
+	}
+	c->fd = (u32)entry.arg[0] + 1;
+	c->from = entry.arg[1];
+	c->len = entry.arg[2];
 	/* A thread's entry stays and is written again: that costs half of what making and deleting one does. */
 	before = bpf_map_lookup_elem(&calls, &id);
 	if (before)
@@ -153,7 +165,6 @@ int try6(struct bpf_sock_addr *ctx)
 static __always_inline int granted(struct bpf_sock *ctx)
 {
 	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_CGROUP };
-	u64 id = bpf_get_current_pid_tgid();
 	struct pl_tracked t = {};
 	struct call *c;
 	struct sock *sk;
@@ -170,7 +181,7 @@ static __always_inline int granted(struct bpf_sock *ctx)
 	t.since_ns = bpf_ktime_get_boot_ns();
 	if (!port_wanted(t.port))
 		return 1;
-	c = bpf_map_lookup_elem(&calls, &id);
+	c = call_find(key);
 	if (!c || c->sk != key)
 		return 1; /* begun before the hooks were there: the snapshot finds it */
 	t.flags |= c->asked_port ? PL_EXPLICIT : PL_EPHEMERAL;
@@ -195,25 +206,32 @@ int granted6(struct bpf_sock *ctx)
 	return granted(ctx);
 }
 
-/* What bind(2) was called with that never got to the protocol's hook: an LSM's denial, a sockaddr too short. */
+/*
+ * What bind(2) was called with that never got to the protocol's hook: an LSM's denial, a sockaddr too short. Where the
+ * descriptor is none any more it cannot be told, and counts as lost when the address says that it was ours. The address
+ * is read last: what is in use on the way costs stack, and nearly all of its 512 bytes are needed to tell a failure.
+ */
 static __always_inline void bind_refused_early(s32 error)
 {
-	struct task_struct *task = current_task();
 	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_TRACEPOINT, .error = error };
+	struct task_struct *task = current_task();
 	struct entry entry = {};
 	struct sock *sk;
-	u32 len;
 
 	entry_read(&entry, task);
-	len = entry.arg[2];
+	if ((u32)entry.arg[2] > SOCKADDR_MAX)
+		return;
 	sk = descriptor_socket(task, entry.arg[0]);
-	if (!sk || len > 128)
-		return;
-	sk = socket_normal(sk);
-	if (!socket_is_ours(sk) && BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
-		return;
-	asked_read(&o.asked, (void *)entry.arg[1], len, false);
-	tell_failure(sk, &o);
+	if (sk) {
+		sk = socket_normal(sk);
+		if (!socket_is_ours(sk) && BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
+			return;
+	}
+	asked_read(&o.asked, (void *)entry.arg[1], entry.arg[2], false);
+	if (sk)
+		tell_failure(sk, &o);
+	else if (o.asked.family && !opt_netns_count && !opt_ports)
+		count_lost(PL_BIND, error);
 }
 
 /* bind(2) with port 0 under IP_BIND_ADDRESS_NO_PORT works and gets no port: no grant is seen for it. */
@@ -225,55 +243,76 @@ static __always_inline void bind_ungranted(const struct call *c)
 	tell_portless((void *)c->sk, &o);
 }
 
-/*
- * What was noted under this thread may be of a call that no hook saw return (a kernel socket's that failed, io_uring's):
- * then the descriptor names another socket, maybe one of another family. Only where that is rare it is looked up.
- */
-static __always_inline bool call_is_current(const struct call *c, long ret)
-{
-	struct task_struct *task = current_task();
-	struct entry entry = {};
-	struct sock *sk;
-
-	if (!ret && c->bound)
-		return true;
-	entry_read(&entry, task);
-	sk = descriptor_socket(task, entry.arg[0]);
-	return sk && (u64)socket_normal(sk) == c->sk;
-}
-
 static __always_inline void bind_exit(long ret)
 {
 	u64 id = bpf_get_current_pid_tgid();
 	struct call *c = bpf_map_lookup_elem(&calls, &id);
 
-	if (c && c->sk && call_is_current(c, ret)) {
+	if (c && c->sk) {
 		if (!ret && !c->bound)
 			bind_ungranted(c);
 		else
-			bind_result(c, -ret, PL_VIA_TRACEPOINT);
+			bind_result(c, -ret);
+		c->sk = 0;
 	} else if (ret < 0 && ret != -EBADF && ret != -ENOTSOCK && ret != -EFAULT) {
 		bind_refused_early(-ret);
 	}
-	if (c)
-		c->sk = 0;
+}
+
+/*
+ * A listen that changed no state: of a socket that listens already, or one that was refused. Nothing but the descriptor
+ * names the socket; where it listens not, though the call worked, that is another one by now.
+ */
+static __always_inline struct sock *listen_unnoted(long ret, s32 *ret_backlog)
+{
+	struct entry entry = {};
+	struct sock *sk;
+
+	entry_read(&entry, current_task());
+	*ret_backlog = entry.arg[1];
+	sk = descriptor_socket(current_task(), entry.arg[0]);
+	if (!sk)
+		return NULL;
+	sk = socket_normal(sk);
+	if (!socket_is_ours(sk) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return NULL;
+	return ret || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN ? sk : NULL;
+}
+
+/*
+ * Another thread has closed the socket already. Its release waits for the listen that is the first thing told of it; was
+ * something told before, so is its end by now. false: that.
+ */
+static __always_inline bool listen_late(u64 sk, s32 backlog)
+{
+	struct outcome o = { .kind = PL_LISTEN, .via = PL_VIA_TRACEPOINT, .backlog = backlog };
+	struct pl_tracked *t = bpf_map_lookup_elem(&early, &sk);
+
+	if (t && port_wanted(t->port))
+		tell_taken(sk, &o);
+	return t;
 }
 
 static __always_inline void listen_exit(long ret)
 {
-	struct task_struct *task = current_task();
-	struct entry entry = {};
+	u64 id = bpf_get_current_pid_tgid();
+	struct call *c = bpf_map_lookup_elem(&calls, &id);
 	struct sock *sk;
+	s32 backlog;
 
 	if (ret == -EBADF || ret == -ENOTSOCK || ret == -EOPNOTSUPP)
 		return;
-	entry_read(&entry, task);
-	sk = descriptor_socket(task, entry.arg[0]);
-	if (!sk)
-		return;
-	sk = socket_normal(sk);
-	if (socket_is_ours(sk) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
-		listen_result(sk, -ret, entry.arg[1], PL_VIA_TRACEPOINT);
+	if (c && c->listening) {
+		sk = (void *)c->listening;
+		backlog = c->backlog;
+	} else {
+		sk = listen_unnoted(ret, &backlog);
+	}
+	if (sk && !listen_result(sk, -ret, backlog, PL_VIA_TRACEPOINT) && c && c->listening &&
+	    !listen_late((u64)sk, backlog))
+		count_lost(PL_LISTEN, 0);
+	if (c)
+		c->listening = 0;
 }
 
 /* One program for both tracepoints: the verifier's time is most of what starting takes. */

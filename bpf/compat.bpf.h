@@ -89,6 +89,17 @@ static __always_inline struct sock *mptcp_port_owner(struct sock *sk)
 	return first ? first : sk;
 }
 
+/* The MPTCP socket that a subflow is of; NULL: it is not known. */
+static __always_inline struct sock *mptcp_of_subflow(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = (void *)sk;
+	struct mptcp_subflow_context *subflow = BPF_CORE_READ(icsk, icsk_ulp_data);
+
+	if (!bpf_core_field_exists(subflow->conn))
+		return NULL;
+	return subflow ? BPF_CORE_READ(subflow, conn) : NULL;
+}
+
 /* A 32-bit task's system calls are invisible to the syscall tracepoints (arch_trace_is_compat_syscall). */
 static __always_inline bool task_is_compat(struct task_struct *task)
 {

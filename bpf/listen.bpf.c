@@ -78,6 +78,27 @@ static __always_inline void state_closed(struct sock *sk)
 		release(key, t, port_left(sk, t), PL_VIA_STATE, false);
 }
 
+/*
+ * listen(2) has made @sk a listener: for its exit, which may find another socket behind the descriptor. A listen of
+ * io_uring's or of the kernel's own comes by another call, or none.
+ */
+static __always_inline void listen_note(u64 sk)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct entry entry = {};
+	struct call *c;
+
+	entry_read(&entry, current_task());
+	if (entry.nr != opt_nr_listen || !bpf_map_lookup_elem(&tracked, &sk))
+		return;
+	bpf_map_update_elem(&calls, &id, (void *)zeros, BPF_NOEXIST);
+	c = bpf_map_lookup_elem(&calls, &id);
+	if (!c)
+		return;
+	c->backlog = entry.arg[1];
+	c->listening = sk;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_changed, struct sock *sk, int before, int after)
 {
@@ -94,8 +115,12 @@ int BPF_PROG(state_changed, struct sock *sk, int before, int after)
 		return 0;
 	}
 	listen_track(sk);
-	if (!opt_state_listens || !(socket_owner_flags(sk) & PL_KERNEL || task_is_compat(current_task())))
+	if (!opt_state_listens)
 		return 0;
+	if (!(socket_owner_flags(sk) & PL_KERNEL || task_is_compat(current_task()))) {
+		listen_note(key);
+		return 0;
+	}
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (!t)
 		return 0;

@@ -7,6 +7,7 @@ char LICENSE[] SEC("license") = "GPL";
 struct ring ring SEC(".maps");
 struct tracked tracked SEC(".maps");
 struct calls calls SEC(".maps");
+struct requests requests SEC(".maps");
 struct early early SEC(".maps");
 struct conflicts conflicts SEC(".maps");
 struct walks walks SEC(".maps");
@@ -26,6 +27,7 @@ const volatile unsigned int opt_tree = 0;
 const volatile unsigned int own_pid = 0;
 const volatile unsigned long long zeros[16] = {};
 const volatile int opt_nr_bind = 0;
+const volatile int opt_nr_listen = 0;
 
 unsigned int reader_awake = 0;
 unsigned long long barrier = 0;

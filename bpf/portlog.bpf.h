@@ -50,9 +50,19 @@
 #define PL_NETNS_MAX 8
 #define PIDNS_STEPS 4 /* pid namespaces from a process's own to portlog's */
 
-/* A call under way, from the hook that sees its address to the one that sees its result. Key: pid_tgid. */
+/*
+ * A call under way, from the hook that sees its address to the one that sees its result. The descriptor cannot stand for
+ * the socket: another thread may close it, or put another file there, before the call returns.
+ */
 struct call {
-	u64 sk; /* 0: none */
+	u64 sk;        /* being bound; 0: none */
+	u64 listening; /* the socket that this system call made a listener; 0: none */
+	u64 from;      /* bind(2): where the caller has the address, */
+	union {
+		u32 len;     /* how long it is, */
+		s32 backlog; /* or of the listen */
+	};
+	u32 fd; /* and the descriptor plus 1; 0: no system call */
 	u16 asked_port;
 	u16 asked_family;
 	u32 bound; /* 1: the protocol has given the socket its port */
@@ -106,9 +116,21 @@ struct tracked {
 	__type(value, struct pl_tracked);
 };
 
+/* System calls: one at a time in each thread, and its exit is seen. Key: pid_tgid. */
 struct calls {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, struct call);
+};
+
+/*
+ * Binds of no bind(2): io_uring tells the results of many at once, maybe in another thread, and of those that fail for
+ * the kernel itself nobody sees a result. Key: the socket.
+ */
+struct requests {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
 	__type(key, u64);
 	__type(value, struct call);
 };
@@ -163,6 +185,7 @@ struct tree {
 extern struct ring ring SEC(".maps");
 extern struct tracked tracked SEC(".maps");
 extern struct calls calls SEC(".maps");
+extern struct requests requests SEC(".maps");
 extern struct early early SEC(".maps");
 extern struct conflicts conflicts SEC(".maps");
 extern struct walks walks SEC(".maps");
@@ -184,7 +207,8 @@ extern const volatile unsigned int
 extern const volatile unsigned int own_pid;
 extern const volatile unsigned long long
 	zeros[16];                     /* a value to begin with: on the stack it would take too much */
-extern const volatile int opt_nr_bind; /* number of the system call: __NR_bind */
+extern const volatile int opt_nr_bind; /* numbers of system calls: __NR_bind */
+extern const volatile int opt_nr_listen;
 
 /* Shared with the reader while it runs. */
 extern unsigned int reader_awake;  /* the reader will look again by itself: no wake-up needed */
@@ -387,12 +411,20 @@ static __always_inline bool socket_is_mptcp(struct sock *sk)
 	return BPF_CORE_READ(tp, is_mptcp);
 }
 
-/* PL_MPTCP for the subflow of an MPTCP socket, PL_KERNEL for any other socket of the kernel's own. */
+/*
+ * PL_MPTCP for the subflow of an MPTCP socket, PL_KERNEL for a socket of the kernel's own: a subflow is one for itself,
+ * and is the kernel's own when its MPTCP socket is (an endpoint with a port, since 5.12).
+ */
 static __always_inline u32 socket_owner_flags(struct sock *sk)
 {
+	struct sock *msk;
+
 	if (!BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
 		return 0;
-	return socket_is_mptcp(sk) ? PL_MPTCP : PL_KERNEL;
+	if (!socket_is_mptcp(sk))
+		return PL_KERNEL;
+	msk = mptcp_of_subflow(sk);
+	return msk && BPF_CORE_READ_BITFIELD_PROBED(msk, sk_kern_sock) ? PL_MPTCP | PL_KERNEL : PL_MPTCP;
 }
 
 /* @bit (0 or 1) moved to where @flag stands: a branch for each would double the verifier's states each time. */

@@ -2,20 +2,22 @@
 /* A socket gives its port up. Hooks may overlap: whoever finds the socket in the map takes it out and tells. */
 #include "tell.bpf.h"
 
-/* A socket nobody tracks died on a port that user space waits for. */
-static __always_inline void hint(struct sock *sk, u16 proto, u32 free)
+/* Does user space wait for the port that @sk, tracked by nobody, is about to leave? */
+static __always_inline bool port_lingers(struct pl_port *key, struct sock *sk, u16 proto)
 {
 	struct inet_sock *inet = (void *)sk;
-	struct pl_port key = {};
-	struct pl_event *e;
 
-	key.netns = socket_netns(sk);
-	key.l3mdev = proto == IPPROTO_TCP ? socket_l3mdev(sk) : 0;
-	key.port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
-	key.proto = proto;
-	if (!bpf_map_lookup_elem(&lingering, &key))
-		return;
-	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	key->netns = socket_netns(sk);
+	key->l3mdev = proto == IPPROTO_TCP ? socket_l3mdev(sk) : 0;
+	key->port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
+	key->proto = proto;
+	return bpf_map_lookup_elem(&lingering, key);
+}
+
+static __always_inline void hint(const struct pl_port *key, u64 sk, u32 free)
+{
+	struct pl_event *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+
 	if (!e) {
 		count_lost(PL_HINT, 0);
 		return;
@@ -24,39 +26,41 @@ static __always_inline void hint(struct sock *sk, u16 proto, u32 free)
 	e->kind = PL_HINT;
 	e->size = sizeof(*e);
 	e->time_ns = bpf_ktime_get_boot_ns();
-	e->sk = (u64)sk;
-	e->netns = key.netns;
-	e->l3mdev = key.l3mdev;
-	e->port = key.port;
-	e->proto = proto;
+	e->sk = sk;
+	e->netns = key->netns;
+	e->l3mdev = key->l3mdev;
+	e->port = key->port;
+	e->proto = key->proto;
 	e->flags = free;
 	bpf_ringbuf_submit(e, wake_flags());
 	if (free & PL_FREE)
-		bpf_map_delete_elem(&lingering, &key);
+		bpf_map_delete_elem(&lingering, key);
 }
 
+/* What is left on the port is counted last: every client on the host comes here while anything lingers. */
 static __always_inline void socket_gone(struct sock *sk, u16 proto, u8 via, bool process_context)
 {
 	u64 key = (u64)sk;
 	struct pl_tracked *t = bpf_map_lookup_elem(&tracked, &key);
+	struct pl_port port = {};
 	u32 free;
 
-	if (!t && !*(volatile unsigned int *)&watch_lingering)
+	if (!t && (!*(volatile unsigned int *)&watch_lingering || !port_lingers(&port, sk, proto)))
 		return;
 	/* connect(AF_UNSPEC) may have taken a UDP socket's port from it before. */
 	free = proto == IPPROTO_TCP ? tcp_free(sk)
 				    : udp_free(sk, t ? t->port : BPF_CORE_READ(sk, __sk_common.skc_num));
-	if (t) {
-		/* A TCP socket that was never connected is let go by whoever closes it; others may die in a softirq. */
-		if (proto == IPPROTO_TCP)
-			process_context = !BPF_CORE_READ(sk, __sk_common.skc_dport);
-		if (t->port)
-			release(key, t, free, via, process_context);
-		else
-			bpf_map_delete_elem(&tracked, &key);
+	if (!t) {
+		hint(&port, key, free);
 		return;
 	}
-	hint(sk, proto, free);
+	/* A TCP socket that was never connected is let go by whoever closes it; others may die in a softirq. */
+	if (proto == IPPROTO_TCP)
+		process_context = !BPF_CORE_READ(sk, __sk_common.skc_dport);
+	if (t->port)
+		release(key, t, free, via, process_context);
+	else
+		bpf_map_delete_elem(&tracked, &key);
 }
 
 /* Fires for every TCP socket before its port is put back: bound-only, subflow, kernel's, orphan. Softirq or not. */

@@ -65,21 +65,33 @@ static __always_inline int told_outcome(u64 sk)
 	return bpf_map_lookup_elem(&tracked, &sk) ? 0 : TOLD_EARLY;
 }
 
+/*
+ * Another thread may close the socket at any time, and the kernel gives the entry of the map to another socket at once,
+ * under whoever looks at it. The time of tracking says whose it is.
+ */
+static __always_inline bool is_still(const struct pl_tracked *t, u64 since_ns)
+{
+	return *(volatile u64 *)&t->since_ns == since_ns;
+}
+
 int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
 {
 	struct pl_tracked *t = bpf_map_lookup_elem(&tracked, &sk);
 	struct pl_event *e;
+	u64 since;
 
 	if (!t)
 		t = bpf_map_lookup_elem(&early, &sk);
 	if (!t)
 		return 0;
+	since = t->since_ns;
 	if (how_kind(how) == PL_BIND && how >> 32) {
 		t->files = (u64)BPF_CORE_READ(current_task(), files);
 		t->fd = how >> 32;
 	}
 	if (success_hidden(t)) {
-		t->told = PL_TOLD_HIDDEN;
+		if (is_still(t, since))
+			t->told = PL_TOLD_HIDDEN;
 		if (told_outcome(sk))
 			bpf_map_delete_elem(&early, &sk);
 		return 0;
@@ -88,12 +100,18 @@ int told_success(u64 sk, u64 how, u64 asked, u64 addr_low, u64 addr_high)
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		count_lost(how_kind(how), 0);
-		t->told = PL_TOLD_LOST;
+		if (is_still(t, since))
+			t->told = PL_TOLD_LOST;
 		return told_outcome(sk);
 	}
 	event_fill(e, how_kind(how), sk, t);
 	success_caller(e, t, how_kind(how));
 	event_outcome(e, how, asked, addr_low, addr_high);
+	if (!is_still(t, since)) {
+		bpf_ringbuf_discard(e, wake_flags()); /* the reader is to look at the count */
+		count_lost(how_kind(how), 0);
+		return told_outcome(sk);
+	}
 	t->told = PL_TOLD_YES;
 	bpf_ringbuf_submit(e, wake_flags());
 	return told_outcome(sk);

@@ -69,6 +69,15 @@ static __always_inline void tell_portless(struct sock *sk, const struct outcome 
 	bpf_map_delete_elem(&early, &key);
 }
 
+/* What was noted at the begin of the bind of @sk that this thread is in, or io_uring completes. NULL: nothing. */
+static __always_inline struct call *call_find(u64 sk)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct call *c = bpf_map_lookup_elem(&calls, &id);
+
+	return c && c->sk == sk ? c : bpf_map_lookup_elem(&requests, &sk);
+}
+
 static __always_inline void asked_from_call(struct asked *a, const struct call *c)
 {
 	a->port = c->asked_port;
@@ -296,14 +305,25 @@ static __always_inline bool addr_same(const u8 *a, const u8 *b)
  * What the caller itself asked for, where a cgroup program has changed it on the way. The caller's memory may have
  * changed since: so it is believed only for what is told beside the socket's own address, never instead of it.
  */
-static __always_inline void asked_original(struct asked *a, const struct entry *entry)
+#define asked_is_original(original, family_, port_, addr_) \
+	((original)->family == (family_) &&                \
+	 ((original)->port != (port_) || !addr_same((original)->addr, addr_)))
+
+static __always_inline void asked_original(struct asked *a, u64 from, u32 len)
 {
 	struct asked original = {};
 
-	asked_read(&original, (void *)entry->arg[1], entry->arg[2], false);
-	if (original.family != a->family || (original.port == a->port && addr_same(original.addr, a->addr)))
-		return;
-	*a = original;
+	asked_read(&original, (void *)from, len, false);
+	if (asked_is_original(&original, a->family, a->port, a->addr))
+		*a = original;
+}
+
+/* The same of a bind(2), by what was noted at its begin. */
+static __always_inline void asked_call(struct asked *a, const struct call *c)
+{
+	asked_read(a, (void *)c->from, c->len, false);
+	if (!asked_is_original(a, c->asked_family, c->asked_port, c->asked_addr))
+		asked_from_call(a, c);
 }
 
 /* What only the system call itself knows of a bind that worked; a bind of io_uring's or the kernel's has none. */
@@ -315,34 +335,33 @@ static __always_inline void outcome_call(struct outcome *o)
 	if (entry.nr != opt_nr_bind)
 		return;
 	o->fd = (u32)entry.arg[0] + 1;
-	asked_original(&o->asked, &entry);
+	asked_original(&o->asked, entry.arg[1], entry.arg[2]);
 }
 
-/* The result of a bind that the protocol saw: @c is what was noted at its begin. */
-static __always_inline void bind_result(const struct call *c, s32 error, u8 via)
+/* The result of a bind(2) that the protocol saw: @c is what was noted at its begin. */
+static __always_inline void bind_result(const struct call *c, s32 error)
 {
-	struct outcome o = { .kind = PL_BIND, .via = via, .error = error };
-	struct sock *sk = (void *)c->sk;
+	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_TRACEPOINT, .error = error };
 	u64 key = c->sk;
 
-	asked_from_call(&o.asked, c);
-	if (!error && via == PL_VIA_TRACEPOINT)
-		outcome_call(&o);
 	if (error) {
+		asked_from_call(&o.asked, c);
 		/* A program after ours refused what the protocol had granted: the port is given back in silence. */
 		if (c->bound)
 			bpf_map_delete_elem(&tracked, &key);
-		tell_failure(sk, &o);
+		tell_failure((void *)key, &o);
 		return;
 	}
+	asked_call(&o.asked, c);
+	o.fd = c->fd;
 	tell_taken(key, &o);
 }
 
 /*
  * The result of a listen. A listener is in the map since its state changed; a port-0 bind that listens is a server and
- * is told from here on.
+ * is told from here on. false: it worked, and the socket is not tracked.
  */
-static __always_inline void listen_result(struct sock *sk, s32 error, s32 backlog, u8 via)
+static __always_inline bool listen_result(struct sock *sk, s32 error, s32 backlog, u8 via)
 {
 	struct outcome o = { .kind = PL_LISTEN, .via = via, .error = error, .backlog = backlog };
 	struct pl_tracked *t;
@@ -350,17 +369,18 @@ static __always_inline void listen_result(struct sock *sk, s32 error, s32 backlo
 
 	if (error) {
 		tell_failure(sk, &o);
-		return;
+		return true;
 	}
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (!t)
-		return;
+		return false;
 	t->port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	t->l3mdev = socket_l3mdev(sk);
 	t->state = TCP_LISTEN;
 	t->flags = (t->flags | PL_LISTENED | tree_flag(current_task())) & ~PL_EPHEMERAL;
 	if (port_wanted(t->port))
 		tell_taken(key, &o);
+	return true;
 }
 
 /* A TCP socket begins to listen: it holds its port from now on, even where the port is not known yet (port 0). */

@@ -16,30 +16,21 @@ static __always_inline struct sock *request_socket(struct io_kiocb *req)
 	return BPF_CORE_READ(sock, sk);
 }
 
-static __always_inline void request_bound(struct io_kiocb *req, struct sock *sk, s32 res)
+/* Without a note the protocol has not seen it; the request's own copy of the address may be another one's by now. */
+static __always_inline void request_bound(struct sock *sk, s32 res)
 {
-	struct io_async_msghdr *io = BPF_CORE_READ(req, async_data);
-	struct call *c;
-	u64 id = bpf_get_current_pid_tgid();
-	struct pl_tracked *t;
 	struct outcome o = { .kind = PL_BIND, .via = PL_VIA_URING, .error = res < 0 ? -res : 0 };
 	u64 key = (u64)sk;
+	struct call *c = call_find(key);
+	struct pl_tracked *t;
 
-	/*
-	 * What the bind hook noted under this thread is of this request, or of nothing any more. Without a note the
-	 * protocol has not seen it; the request's own copy may have been recycled by now.
-	 */
-	c = bpf_map_lookup_elem(&calls, &id);
-	if (c && c->sk == key)
+	if (c && c->sk == key) {
 		asked_from_call(&o.asked, c);
-	else if (io)
-		asked_read(&o.asked, (void *)io + bpf_core_field_offset(struct io_async_msghdr, addr), 24,
-			   true);
-	/* A program after ours refused what the protocol had granted. */
-	if (c && c->sk == key && c->bound && res < 0)
-		bpf_map_delete_elem(&tracked, &key);
-	if (c)
+		/* A program after ours refused what the protocol had granted. */
+		if (c->bound && res < 0)
+			bpf_map_delete_elem(&tracked, &key);
 		c->sk = 0;
+	}
 	t = bpf_map_lookup_elem(&tracked, &key);
 	if (!t)
 		t = bpf_map_lookup_elem(&early, &key);
@@ -49,6 +40,7 @@ static __always_inline void request_bound(struct io_kiocb *req, struct sock *sk,
 		tell_taken(key, &o);
 	else if (!BPF_CORE_READ(sk, __sk_common.skc_num))
 		tell_portless(sk, &o);
+	bpf_map_delete_elem(&requests, &key);
 }
 
 static __always_inline int completed(struct io_kiocb *req, s32 res)
@@ -68,7 +60,7 @@ static __always_inline int completed(struct io_kiocb *req, s32 res)
 	if (!socket_is_ours(sk))
 		return 0;
 	if (opcode == IORING_OP_BIND)
-		request_bound(req, sk, res);
+		request_bound(sk, res);
 	else if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && res != -EOPNOTSUPP)
 		listen_result(sk, res < 0 ? -res : 0, BPF_CORE_READ(sk, sk_max_ack_backlog), PL_VIA_URING);
 	return 0;

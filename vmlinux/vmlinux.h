@@ -355,6 +355,7 @@ struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct inet_bind_bucket *icsk_bind_hash;
 	struct inet_bind2_bucket *icsk_bind2_hash; /* 6.1 */
+	void *icsk_ulp_data;
 };
 
 struct inet_timewait_sock {
@@ -364,6 +365,10 @@ struct inet_timewait_sock {
 
 struct tcp_sock {
 	bool is_mptcp;
+};
+
+struct mptcp_subflow_context {
+	struct sock *conn;
 };
 
 struct mptcp_sock {
@@ -392,19 +397,10 @@ struct io_ring_ctx;
 struct io_kiocb {
 	struct file *file;
 	u8 opcode;
-	void *async_data;
 };
 
 struct io_uring_cqe {
 	s32 res;
-};
-
-struct __kernel_sockaddr_storage {
-	u16 ss_family;
-};
-
-struct io_async_msghdr {
-	struct __kernel_sockaddr_storage addr;
 };
 
 /* Iterators. */

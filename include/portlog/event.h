@@ -38,12 +38,12 @@
 #define PL_V6ONLY 0x4u
 #define PL_FREEBIND 0x8u
 #define PL_TRANSPARENT 0x10u
-#define PL_NO_PORT 0x20u       /* IP_BIND_ADDRESS_NO_PORT */
-#define PL_KERNEL 0x40u        /* the kernel's own socket (sk_kern_sock), no MPTCP subflow */
-#define PL_MPTCP 0x80u         /* the socket is the first subflow of an MPTCP socket */
-#define PL_EXPLICIT 0x100u     /* SOCK_BINDPORT_LOCK: the port was asked for by number */
-#define PL_EPHEMERAL 0x200u    /* port 0 was asked for, and no listen yet */
-#define PL_FREE 0x400u         /* release: nothing is left on the port */
+#define PL_NO_PORT 0x20u    /* IP_BIND_ADDRESS_NO_PORT */
+#define PL_KERNEL 0x40u     /* the kernel's own socket (sk_kern_sock); a subflow when its MPTCP socket is */
+#define PL_MPTCP 0x80u      /* the socket is the first subflow of an MPTCP socket */
+#define PL_EXPLICIT 0x100u  /* SOCK_BINDPORT_LOCK: the port was asked for by number */
+#define PL_EPHEMERAL 0x200u /* port 0 was asked for, and no listen yet */
+#define PL_FREE 0x400u      /* release: nothing is left on the port */
 #define PL_FREE_UNKNOWN 0x800u /* release: whether something is left could not be told in the hook */
 #define PL_ASKED 0x1000u       /* asked_addr and asked_port are valid */
 #define PL_TOLD 0x2000u        /* the snapshot has told this socket already */

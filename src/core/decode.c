@@ -116,7 +116,10 @@ static void decode_address(const struct pl_event *e, struct record *r)
 
 	address_set(&r->addr, e->family, e->addr);
 	r->port = e->port;
-	if (!(e->flags & PL_ASKED) || e->kind != PL_BIND)
+	if (e->kind != PL_BIND)
+		return;
+	r->addr_unknown = e->error && !(e->flags & PL_ASKED);
+	if (!(e->flags & PL_ASKED))
 		return;
 	address_set(&asked, e->asked_family, e->asked_addr);
 	if (e->error) {

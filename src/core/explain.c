@@ -193,6 +193,8 @@ static const struct {
 
 static enum reason reason_in_use(const struct record *rec, size_t n)
 {
+	if (rec->addr_unknown)
+		return REASON_OTHER;
 	if (!rec->port)
 		return REASON_EPHEMERAL_EXHAUSTED;
 	return n ? REASON_HOLDER : REASON_NO_HOLDER;

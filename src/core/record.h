@@ -128,10 +128,11 @@ struct record {
 	bool hook_addr;   /* the call got as far as the protocol's bind (the address is the kernel's copy) */
 	bool correction;  /* told by a resync */
 	bool v6only; /* as the kernel has it, which sets it itself for most addresses; OPT_V6ONLY is the user's */
-	bool bhash2;             /* it is in the kernel's second table of bound sockets (6.1 and later) */
-	bool by_family;          /* that table compares families: a mapped wildcard is not seen (until 6.7) */
-	bool tree;               /* of the tree of processes that is followed */
-	uint8_t free;            /* release: FREE_* */
+	bool bhash2;       /* it is in the kernel's second table of bound sockets (6.1 and later) */
+	bool by_family;    /* that table compares families: a mapped wildcard is not seen (until 6.7) */
+	bool tree;         /* of the tree of processes that is followed */
+	bool addr_unknown; /* a bind failed, and what it asked for is not known: addr and port say nothing */
+	uint8_t free;      /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
 	uint8_t lost_where;      /* enum lost_where */
 	uint8_t lost_action;     /* lost: enum action of what was lost; ACTION_NONE: any */

@@ -159,6 +159,7 @@ static void knobs_set(struct tracer *t, const struct tracer_options *o)
 	struct portlog_bpf__rodata *k = t->skel->rodata;
 
 	k->opt_nr_bind = SYS_bind;
+	k->opt_nr_listen = SYS_listen;
 	k->opt_ephemeral = o->ephemeral;
 	k->opt_tree = o->tree;
 	k->opt_pidns = bpf_own_pidns();

@@ -327,6 +327,8 @@ static const struct {
 	{ "success has none", { .action = ACTION_BIND, .port = 80 }, 0, -1, REASON_NONE },
 	{ "in use by somebody", { .action = ACTION_BIND, .error = EADDRINUSE, .port = 80 }, 1, -1, REASON_HOLDER },
 	{ "in use by nobody", { .action = ACTION_BIND, .error = EADDRINUSE, .port = 80 }, 0, -1, REASON_NO_HOLDER },
+	{ "in use, and nobody knows which port", { .action = ACTION_BIND, .error = EADDRINUSE, .addr_unknown = true },
+	  0, -1, REASON_OTHER },
 	{ "port 0 in use", { .action = ACTION_BIND, .error = EADDRINUSE }, 0, -1, REASON_EPHEMERAL_EXHAUSTED },
 	{ "listen without a port left", { .action = ACTION_LISTEN, .error = EADDRINUSE }, 0, -1, REASON_EPHEMERAL_EXHAUSTED },
 	{ "a listen that fails", { .action = ACTION_LISTEN, .error = EADDRINUSE, .port = 80 }, 1, -1, REASON_HOLDER },

@@ -53,7 +53,7 @@ struct situation {
 /* clang-format off */
 #define TABLES(X) \
 	X(calls) X(errors) X(port0) X(release) X(holders) X(owners) X(options) X(disconnect) X(process) X(uring) \
-	X(mptcp) X(policy) X(kernel) X(namespaces) X(before)
+	X(mptcp) X(race) X(policy) X(kernel) X(namespaces) X(before)
 /* clang-format on */
 
 #define DECLARE_TABLE(name)                                \
