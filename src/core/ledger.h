@@ -44,6 +44,7 @@ struct past_owner {
 	uint32_t pid;
 	uint32_t uid;
 	uint64_t start_ns;
+	uint64_t exec_id;
 	char comm[16];
 	struct process *process; /* NULL: unknown */
 };

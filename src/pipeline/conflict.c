@@ -127,10 +127,12 @@ static void holder_since(struct pipeline *p, struct holder *h)
 
 static void holder_process(struct pipeline *p, struct holder *h, uint64_t cgroup_id)
 {
-	struct record who = { .pid = h->pid, .start_ns = h->start_ns, .uid = h->uid, .cgroup_id = cgroup_id };
+	struct record who = { .pid = h->pid,
+			      .start_ns = h->start_ns,
+			      .exec_id = h->exec_id,
+			      .uid = h->uid,
+			      .cgroup_id = cgroup_id };
 
-	if (!h->pid || processes_find_pid(p->processes, h->pid, h->start_ns))
-		return;
 	memcpy(who.comm, h->comm, sizeof(who.comm));
 	(void)process_of(p, &who);
 }
@@ -140,6 +142,7 @@ static void holder_take(struct holder *h, const struct owner *owner)
 	h->pid = owner->pid;
 	h->uid = owner->uid;
 	h->start_ns = owner->start_ns;
+	h->exec_id = owner->exec_id;
 	memcpy(h->comm, owner->comm, sizeof(h->comm));
 }
 
@@ -226,6 +229,7 @@ static void holder_time_wait(struct pipeline *p, struct holder *h, const struct 
 		h->pid = past->pid;
 		h->uid = past->uid;
 		h->start_ns = past->start_ns;
+		h->exec_id = past->exec_id;
 		h->since_ns = past->gone_ns;
 		h->since_precision = SINCE_EXACT;
 		h->last_owner = true;
@@ -289,15 +293,8 @@ static void explained_tell(struct pipeline *p, struct record *rec, struct proces
 	facts.unprivileged_port_start = enrich_unprivileged_port_start(p->enrich);
 	if (process && !process->enriched)
 		enrich_process(p->enrich, process);
-	for (size_t i = 0; i < n; i++) {
-		struct process *hp =
-			holders[i].pid ? processes_find_pid(p->processes, holders[i].pid, holders[i].start_ns)
-				       : NULL;
-
-		if (hp && !hp->enriched)
-			enrich_process(p->enrich, hp);
-		holders[i].process = hp;
-	}
+	for (size_t i = 0; i < n; i++)
+		holders[i].process = side_process(p, holders[i].pid, holders[i].start_ns, holders[i].exec_id);
 	rec->reason = explain_reason(rec, holders, n, &facts);
 	explain(&extra, &facts, &why);
 	extra.explanation = &why;

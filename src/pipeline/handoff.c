@@ -227,6 +227,7 @@ static void row_owner(struct owner *o, const struct pl_owner *row)
 	o->pid = row->pid;
 	o->uid = row->uid;
 	o->start_ns = row->start_ns;
+	o->exec_id = row->exec_id;
 	memcpy(o->comm, row->comm, sizeof(o->comm));
 }
 

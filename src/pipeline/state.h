@@ -99,6 +99,8 @@ void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, stru
 void record_now(struct record *rec, enum action action);
 /* Interned; NULL: nobody, or no room. */
 struct process *process_of(struct pipeline *p, const struct record *rec);
+/* Who else stands in a record, filled like the event's own process: the program it was, whatever it runs now. */
+struct process *side_process(struct pipeline *p, uint32_t pid, uint64_t start_ns, uint64_t exec_id);
 void record_from_entry(struct record *rec, const struct entry *e, enum action action);
 void tell_release_of(struct pipeline *p, struct entry *e, uint64_t now_ns); /* as a correction */
 

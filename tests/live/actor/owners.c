@@ -3,7 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +130,55 @@ static void exec_keeps(void)
 	pid_t child = start_child(execs, NULL);
 
 	note("child", "%d", child);
+	end_child(child);
+}
+
+/* The same program under another name: what is told of it must not be mixed with what it was before. */
+static int program_copy(void)
+{
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to = memfd_create("next-program", 0);
+	struct stat st;
+
+	need(from >= 0 && to >= 0 && !fstat(from, &st), "a copy of this program");
+	need(sendfile(to, from, NULL, (size_t)st.st_size) == st.st_size, "sendfile");
+	close(from);
+	return to;
+}
+
+struct successor {
+	struct turn bound, done;
+};
+
+static void execs_another(void *arg)
+{
+	const struct successor *s = arg;
+	char program[32], bound[16], done[16];
+
+	snprintf(program, sizeof(program), "/proc/self/fd/%d", program_copy());
+	snprintf(bound, sizeof(bound), "%d", s->bound.fds[1]);
+	snprintf(done, sizeof(done), "%d", s->done.fds[0]);
+	(void)listener_at("127.0.0.1", 5510);
+	execl(program, "actor", "--role", "bind-and-wait", "5511", bound, done, NULL);
+	give_up("exec: %s", strerror(errno));
+}
+
+/* Who bound it was another program, which is all in one piece: name, executable. */
+static void exec_clashes(void)
+{
+	struct successor s;
+	pid_t child;
+	int fd = tcp_socket("127.0.0.1");
+
+	turn_make(&s.bound);
+	turn_make(&s.done);
+	child = start_child(execs_another, &s);
+	note("child", "%d", child);
+	note("next", "/memfd:next-program");
+	turn_wait(&s.bound);
+	bind_fails(fd, "127.0.0.1", 5510, EADDRINUSE);
+	bind_fails(fd, "127.0.0.1", 5511, EADDRINUSE);
+	sync_ledger();
+	turn_give(&s.done);
 	end_child(child);
 }
 
@@ -293,6 +346,15 @@ const struct situation owners_situations[] = {
 	  { "bind tcp 127.0.0.1:5505 pid=@child",
 	    "listen tcp 127.0.0.1:5505 pid=@child",
 	    "release tcp 127.0.0.1:5505 pid=@child free=true" } },
+	{ "exec without SOCK_CLOEXEC: a holder is the program that bound, not half the next one", NULL, exec_clashes,
+	  { "bind tcp 127.0.0.1:5510 pid=@child exe=@exe",
+	    "listen tcp 127.0.0.1:5510 pid=@child exe=@exe",
+	    "bind tcp 127.0.0.1:5511 pid=@child exe=@next comm!=@comm",
+	    "bind!EADDRINUSE tcp 127.0.0.1:5510 hpid=@child hcomm=@comm holder.exe=@exe",
+	    "bind!EADDRINUSE tcp 127.0.0.1:5511 hpid=@child hcomm!=@comm holder.exe=@next",
+	    "release tcp 127.0.0.1:5510 pid=@child exe=@exe free=true",
+	    "release tcp 127.0.0.1:5511 pid=@child comm!=@comm exe=@next free=true" },
+	  .flags = ANY_ORDER },
 	{ "handoff: the binder is gone, its child holds; a clash says inherited", NULL, handoff,
 	  { "bind tcp 127.0.0.1:5506 pid=@binder",
 	    "listen tcp 127.0.0.1:5506 pid=@binder",
