@@ -163,6 +163,18 @@ static void holder_handed(struct holder *h, const struct entry *e)
 	h->owners_count = e->owners_count > 1 ? e->owners_count : 0;
 }
 
+/* Who has it open, when that is not who bound it. */
+static void holder_found(struct holder *h, const struct owner *owners, size_t n)
+{
+	h->owners_count = n > 1 ? (uint32_t)n : 0;
+	for (size_t i = 0; i < n; i++)
+		if (owners[i].pid == h->pid && owners[i].start_ns == h->start_ns)
+			return;
+	h->kind = n ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
+	if (n)
+		holder_take(h, &owners[0]);
+}
+
 /*
  * Its binder may be gone, or have sent the descriptor away. Then whoever has the socket open inherited it; nobody does:
  * it is on its way in a message. A socket that was let go while we looked stays its binder's, unless that is known to
@@ -188,10 +200,7 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	if (alive && !there)
 		return;
 	if (scanned) {
-		h->kind = n ? HOLDER_INHERITED : HOLDER_IN_FLIGHT;
-		if (n)
-			holder_take(h, &owners[0]);
-		h->owners_count = n > 1 ? (uint32_t)n : 0;
+		holder_found(h, owners, n);
 	} else if (e && e->handed) {
 		holder_handed(h, e);
 	} else if (there || gone_before(p->handoffs, h->pid, h->start_ns, rec->time_ns)) {

@@ -232,6 +232,30 @@ static void stat_lines_that_are_none_are_refused(void **state)
 		assert_int_equal(proc_stat_parse(texts[i], &st), -EINVAL);
 }
 
+/* state and threads of "42 (comm) STATE ... THREADS ..." */
+static bool ended_by_stat(char state, unsigned threads)
+{
+	struct proc_stat st;
+	char text[200];
+
+	snprintf(text, sizeof(text),
+		 "42 (a) Z 1 (b) %c 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 %u 0 700 0 0", state, threads);
+	assert_int_equal(proc_stat_parse(text, &st), 0);
+	assert_int_equal(st.ppid, 1);
+	assert_int_equal(st.start_ticks, 700);
+	return st.ended;
+}
+
+static void a_process_has_ended_when_its_last_thread_has(void **state)
+{
+	(void)state;
+	assert_false(ended_by_stat('S', 1));
+	assert_true(ended_by_stat('Z', 1));
+	assert_true(ended_by_stat('Z', 0));
+	assert_false(ended_by_stat('Z', 2)); /* the first thread left by pthread_exit(3) */
+	assert_true(ended_by_stat('X', 0));
+}
+
 static void an_executable_that_was_replaced_keeps_its_path(void **state)
 {
 	struct world *w = *state;
@@ -707,6 +731,7 @@ int main(void)
 		T(after_an_exec_the_next_programs_name_is_not_the_old_ones),
 		T(a_name_with_brackets_does_not_shift_the_fields),
 		T(stat_lines_that_are_none_are_refused),
+		T(a_process_has_ended_when_its_last_thread_has),
 		T(an_executable_that_was_replaced_keeps_its_path),
 		T(a_title_without_its_nul_and_a_long_one_are_both_ended),
 		T(a_kernel_thread_has_no_arguments_and_no_executable),

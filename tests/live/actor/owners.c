@@ -2,6 +2,8 @@
 /* Who has the socket, when it is not the one who bound it (T11). */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -182,6 +184,55 @@ static void exec_clashes(void)
 	end_child(child);
 }
 
+/* ---- the first thread ends, the process does not ---- */
+
+static char first_thread_state(void)
+{
+	char text[1024] = "", *at;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+
+	need(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0, "read /proc/self/stat");
+	close(fd);
+	at = strrchr(text, ')');
+	return at ? at[2] : '\0';
+}
+
+static void *binds_alone(void *arg)
+{
+	struct successor *s = arg;
+
+	while (first_thread_state() != 'Z')
+		sched_yield();
+	(void)listener_at("127.0.0.1", 5512);
+	turn_give(&s->bound);
+	turn_wait(&s->done);
+	_exit(0);
+}
+
+static void leads_and_leaves(void *arg)
+{
+	pthread_t thread;
+
+	need(!pthread_create(&thread, NULL, binds_alone, arg), "pthread_create");
+	pthread_exit(NULL);
+}
+
+static void leaderless(void)
+{
+	struct successor s;
+	pid_t child;
+
+	turn_make(&s.bound);
+	turn_make(&s.done);
+	child = start_child(leads_and_leaves, &s);
+	note("child", "%d", child);
+	turn_wait(&s.bound);
+	bind_fails(tcp_socket("127.0.0.1"), "127.0.0.1", 5512, EADDRINUSE);
+	sync_ledger();
+	turn_give(&s.done);
+	end_child(child);
+}
+
 /* ---- handoff: the binder goes, its child stays ---- */
 
 static void stays(void *arg)
@@ -355,6 +406,11 @@ const struct situation owners_situations[] = {
 	    "release tcp 127.0.0.1:5510 pid=@child exe=@exe free=true",
 	    "release tcp 127.0.0.1:5511 pid=@child comm!=@comm exe=@next free=true" },
 	  .flags = ANY_ORDER },
+	{ "the first thread has ended, the process lives: it holds, nobody inherited", NULL, leaderless,
+	  { "bind tcp 127.0.0.1:5512 pid=@child",
+	    "listen tcp 127.0.0.1:5512 pid=@child",
+	    "bind!EADDRINUSE tcp 127.0.0.1:5512 kind=listener code=listener hpid=@child",
+	    "release tcp 127.0.0.1:5512 pid=@child free=true" } },
 	{ "handoff: the binder is gone, its child holds; a clash says inherited", NULL, handoff,
 	  { "bind tcp 127.0.0.1:5506 pid=@binder",
 	    "listen tcp 127.0.0.1:5506 pid=@binder",
