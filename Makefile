@@ -46,7 +46,7 @@ live := $(addprefix $B/tests/live/,$(live_names))
 golden := $(patsubst %.c,$B/%,$(wildcard tests/golden/*.c))
 bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
 fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor list,$(live_names)))
+static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor list verdict,$(live_names)))
 
 # V=1 shows the commands; -s nothing.
 Q := $(if $(V),,@)
@@ -141,7 +141,7 @@ $B/tests/live/$(1) $(BUILD)/static/$(1): $(call test_obj,tests/live/$(1).c tests
 	$B/tests/liblive.a $B/libportlog.a
 	@mkdir -p $$(@D)
 	$$(call say,LD)
-	$$(Q)$$(link) $$(if $$(findstring /static/,$$@),-static) $$^ -o $$@
+	$$(Q)$$(link) $$(if $$(findstring /static/,$$@),-static) $$^ $$(if $$(findstring /static/,$$@),$$(libs_ld_static),$$(libs_ld)) -o $$@
 endef
 $(foreach name,$(live_names),$(eval $(call live_program,$(name))))
 

@@ -48,6 +48,12 @@ static __always_inline bool bucket_has_bhash2(struct inet_bind_bucket *tb)
 	return bpf_core_field_exists(tb->bhash2);
 }
 
+/* An inet_bind2_bucket has the kind of its address since 6.8 (5a22bba13d01); before, the family of its first socket. */
+static __always_inline u32 bucket2_flags(struct inet_bind2_bucket *tb2)
+{
+	return PL_BHASH2 | (bpf_core_field_exists(tb2->addr_type) ? 0 : PL_BY_FAMILY);
+}
+
 /* The TCP hash tables of @sk's namespace: netns_ipv4 names them (by value until 5.16 and from 6.1), else the proto. */
 static __always_inline struct inet_hashinfo *tcp_hashinfo(struct sock *sk, struct net *net)
 {

@@ -86,7 +86,7 @@ static __always_inline void row_tcp(struct pl_row *row, struct sock *sk)
 	if (!opt_connections)
 		return;
 	if (bpf_core_field_exists(icsk->icsk_bind2_hash) && BPF_CORE_READ(icsk, icsk_bind2_hash))
-		row->flags |= PL_BHASH2;
+		row->flags |= bucket2_flags(NULL);
 	row_bucket(&row->bucket, BPF_CORE_READ(icsk, icsk_bind_hash));
 }
 
@@ -100,7 +100,7 @@ static __always_inline void row_time_wait(struct pl_row *row, struct sock *sk,
 		     flag_of(BPF_CORE_READ_BITFIELD(common, skc_ipv6only) & 1, PL_V6ONLY);
 	row->l3mdev = BPF_CORE_READ(tw, tw_tb, l3mdev);
 	if (bpf_core_field_exists(tw->tw_tb2) && BPF_CORE_READ(tw, tw_tb2))
-		row->flags |= PL_BHASH2;
+		row->flags |= bucket2_flags(NULL);
 	row_bucket(&row->bucket, BPF_CORE_READ(tw, tw_tb));
 }
 

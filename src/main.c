@@ -182,28 +182,30 @@ static void print_version(void)
 
 static void print_help(void)
 {
-	printf("Examples:\n%s\n", default_command->examples);
-	printf("Usage: portlog [COMMAND] [OPTIONS] [FILTER]\n"
+	printf("Examples:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("%.*s\n", (int)strcspn(commands[i]->examples, "\n"), commands[i]->examples);
+	printf("\nUsage: portlog [COMMAND] [OPTIONS] [FILTER]\n"
 	       "Who owns this port, since when, and why did my bind fail?\n\n"
 	       "Commands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-12s%s%s\n", commands[i]->name, commands[i]->summary,
 		       commands[i] == default_command ? " (the default)" : "");
-	printf("  %-12s%s\n\n", "help", "Show this, or the options of a command: portlog help COMMAND");
+	printf("  %-12s%s\n", "help", "Show this, or the options of a command: portlog help COMMAND");
+	printf("\nportlog COMMAND --help has examples and options; see also portlog(1).\n\n");
 	printf("%s\n%s", filter_lines, status_lines);
 }
 
 static void print_command_help(const struct cmd *cmd)
 {
-	if (cmd->examples)
-		printf("Examples:\n%s\n", cmd->examples);
+	printf("Examples:\n%s\n", cmd->examples);
 	printf("Usage: portlog %s %s\n%s\n\nOptions:\n", cmd->name, cmd->synopsis, cmd->summary);
 	args_help(stdout, cmd->args);
 	args_help(stdout, cmd->common);
 	printf("  %-30s  %s\n\n", "-h, --help", "show this");
 	if (strstr(cmd->synopsis, "FILTER"))
 		printf("%s\n", filter_lines);
-	printf("%s", status_lines);
+	printf("%s", cmd->status ? cmd->status : status_lines);
 }
 
 /* portlog help [COMMAND] */

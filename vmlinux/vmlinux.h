@@ -341,6 +341,7 @@ struct inet_bind_bucket___owners { /* before 6.8 */
 };
 
 struct inet_bind2_bucket {
+	unsigned short addr_type; /* 6.8; the family before */
 	struct hlist_node bhash_node;
 	struct hlist_head owners;
 };

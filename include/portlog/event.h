@@ -57,9 +57,11 @@
 #define PL_LISTENED 0x100000u   /* the socket has listened at some time */
 #define PL_CONNECT 0x800000u    /* row: connect(2) chose the port (known from 6.18 on) */
 #define PL_IN_FLIGHT 0x1000000u /* row: its descriptor is in a message that nobody has read */
-#define PL_BHASH2 0x400000u     /* row: it is in an inet_bind2_bucket */
-#define PL_BEFORE 0x200000u     /* it was there before the tracer: since_ns is when the snapshot saw it */
-#define PL_OPEN 0x2000000u      /* holder: its process has it open, by the descriptor that it was bound by */
+/* row: its inet_bind2_bucket knows the family, not the kind of address (6.1 to 6.7) */
+#define PL_BY_FAMILY 0x2000000u
+#define PL_BHASH2 0x400000u /* row: it is in an inet_bind2_bucket */
+#define PL_BEFORE 0x200000u /* it was there before the tracer: since_ns is when the snapshot saw it */
+#define PL_OPEN 0x4000000u  /* holder: its process has it open, by the descriptor that it was bound by */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1

@@ -7,7 +7,7 @@
 
 #include "util/args.h"
 
-#define COMMANDS(X) X(trace) X(list)
+#define COMMANDS(X) X(trace) X(list) X(why) X(wait) X(doctor)
 
 #define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2
@@ -18,7 +18,8 @@ struct cmd {
 	const char *alias;    /* or NULL */
 	const char *synopsis; /* after "portlog name" */
 	const char *summary;  /* one line */
-	const char *examples; /* lines shown first in --help */
+	const char *examples; /* lines shown first in --help; the first of them also in portlog --help */
+	const char *status;   /* what the exit status means, lines; NULL: as for most */
 	const struct arg *args;
 	const struct arg *common; /* or NULL */
 	size_t opts_size;

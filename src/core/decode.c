@@ -299,6 +299,7 @@ void decode_row_record(const struct pl_row *row, struct record *ret)
 	ret->explicit_port = row->flags & PL_EXPLICIT;
 	ret->v6only = row->flags & PL_V6ONLY;
 	ret->bhash2 = row->flags & PL_BHASH2;
+	ret->by_family = row->flags & PL_BY_FAMILY;
 	ret->sock_uid = row->sock_uid;
 	ret->netns = row->netns;
 	ret->ifindex = row->ifindex;

@@ -36,6 +36,9 @@ void explain(const struct view *view, const struct explain_facts *facts, struct 
  */
 const char *explain_where(const struct process *p, char *out, size_t size);
 
+/* What the socket of a holder does: "bound but not listening: ss -l and lsof do not show it". Returns @out. */
+const char *explain_doing(const struct holder *h, uint64_t now_ns, char *out, size_t size);
+
 const char *holder_kind_name(enum holder_kind kind); /* "listener", "time-wait" ... */
 
 #endif

@@ -183,6 +183,9 @@ static void explain_accepted(struct matter *m)
 	else
 		clause_say(&m->hint, "SO_REUSEADDR before bind, or end the connections: ");
 	matter_say_stop(m);
+	/* What closes first stays in TIME_WAIT, with the options it had. */
+	if (m->first->has_options && !(m->first->options & OPT_REUSEADDR))
+		clause_say(&m->hint, "; a TIME_WAIT of it may keep the port for a minute more");
 }
 
 static void explain_time_wait(struct matter *m)
@@ -308,6 +311,38 @@ static const struct {
 	[HOLDER_KERNEL] = { "kernel", explain_kernel },
 	[HOLDER_UNKNOWN] = { "unknown", explain_unknown },
 };
+
+/* What a socket of each kind does, as a person is told beside its process and address. */
+static const char *const doings[N_HOLDER_KINDS] = {
+	[HOLDER_BOUND] = "bound but not listening: ss -l and lsof do not show it",
+	[HOLDER_SHUTDOWN] = "shut down but not closed, which keeps the port",
+	[HOLDER_INHERITED] = "inherited from a process that is gone",
+	[HOLDER_IN_FLIGHT] = "open in no process: it is in a Unix-socket message that nobody has read",
+	[HOLDER_ACCEPTED] = "a connection that was accepted here; its listener is gone",
+	[HOLDER_CLIENT] = "the local port of a connection that it made",
+};
+
+const char *explain_doing(const struct holder *h, uint64_t now_ns, char *out, size_t size)
+{
+	struct clause c = clause_begin(out, size);
+	struct record rec = { .port = h->port, .proto = h->proto };
+	const struct kernel_port *known = h->kind == HOLDER_KERNEL ? kernel_port_find(&rec) : NULL;
+
+	if (h->kind == HOLDER_TIME_WAIT && h->expires_ns > now_ns)
+		clause_say(&c, "a closed connection in TIME_WAIT, %" PRIu64 " s more at most",
+			   (uint64_t)((h->expires_ns - now_ns) / NS_PER_S + 2));
+	else if (h->kind == HOLDER_TIME_WAIT)
+		clause_say(&c, "a closed connection in TIME_WAIT");
+	else if (known)
+		clause_say(&c, "a socket of the kernel itself, most likely %s", known->name);
+	else if (h->kind == HOLDER_KERNEL)
+		clause_say(&c, "a socket of the kernel itself");
+	else if ((unsigned)h->kind < N_HOLDER_KINDS && doings[h->kind])
+		clause_say(&c, "%s", doings[h->kind]);
+	else
+		clause_say(&c, "%s", doing_of(h));
+	return out;
+}
 
 const char *holder_kind_name(enum holder_kind kind)
 {

@@ -441,6 +441,7 @@ void entry_holder(const struct entry *e, struct holder *ret)
 	ret->explicit_port = e->told.explicit_port;
 	ret->v6only = e->told.v6only;
 	ret->bhash2 = e->told.bhash2;
+	ret->by_family = e->told.by_family;
 	ret->sk = e->sk;
 	ret->cookie = e->cookie;
 	ret->inode = e->inode;

@@ -128,6 +128,7 @@ struct record {
 	bool correction;  /* told by a resync */
 	bool v6only; /* as the kernel has it, which sets it itself for most addresses; OPT_V6ONLY is the user's */
 	bool bhash2;             /* it is in the kernel's second table of bound sockets (6.1 and later) */
+	bool by_family;          /* that table compares families: a mapped wildcard is not seen (until 6.7) */
 	uint8_t free;            /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
 	uint8_t lost_where;      /* enum lost_where */
@@ -194,12 +195,12 @@ struct holder {
 	uint8_t family;
 	uint8_t state;
 	uint8_t since_precision;
-	bool last_owner;     /* the process is the one that had it last: it is gone or has let go */
-	bool tripped;        /* the kernel's own check stopped here */
-	bool open;           /* its process is known to have it open */
-	bool has_options;    /* options are known: sock_diag does not tell them */
-	bool explicit_port;  /* the port was asked for by number (SOCK_BINDPORT_LOCK) */
-	bool v6only, bhash2; /* as in struct record */
+	bool last_owner;    /* the process is the one that had it last: it is gone or has let go */
+	bool tripped;       /* the kernel's own check stopped here */
+	bool open;          /* its process is known to have it open */
+	bool has_options;   /* options are known: sock_diag does not tell them */
+	bool explicit_port; /* the port was asked for by number (SOCK_BINDPORT_LOCK) */
+	bool v6only, bhash2, by_family; /* as in struct record */
 	uint32_t sock_uid;
 	uint32_t uid;
 	uint32_t pid;          /* 0: no process known */

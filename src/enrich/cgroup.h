@@ -14,6 +14,9 @@ void container_names(int root_fd, struct cgroup_info *info);
 /* Where the cgroup v2 hierarchy is mounted, from mountinfo text; 0 or -ENOENT. */
 int cgroup2_mount(const char *mountinfo, char *ret_path, size_t size);
 
+/* The same for this process, now; 0 or negative errno. */
+int cgroup2_find(char *ret_path, size_t size);
+
 /* Path of the cgroup with id @id (kernfs file handle) below the v2 mount @mount_fd; 0 or negative errno. */
 int cgroup_path_by_id(int mount_fd, const char *mount_path, uint64_t id, char *ret_path, size_t size);
 

@@ -10,6 +10,7 @@
 #include "enrich/span.h"
 #include "util/cleanup.h"
 
+#define MOUNTINFO_MAX (1 << 16)
 #define CGROUP_ID_HANDLE 0xfe /* FILEID_KERNFS, linux/exportfs.h: a file handle of kernfs is the 64-bit id */
 
 /* mountinfo writes space, tab, newline and backslash as \040 and so on. 0, or -ENAMETOOLONG. */
@@ -77,6 +78,25 @@ int cgroup2_mount(const char *mountinfo, char *ret_path, size_t size)
 		at = *end ? end + 1 : end;
 	}
 	return best.at ? unescape_octal(best, ret_path, size) : -ENOENT;
+}
+
+int cgroup2_find(char *ret_path, size_t size)
+{
+	auto_free char *text = malloc(MOUNTINFO_MAX);
+	auto_close int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (!text)
+		return -ENOMEM;
+	if (fd < 0)
+		return -errno;
+	while (n > 0 && len < MOUNTINFO_MAX - 1) {
+		n = read(fd, text + len, MOUNTINFO_MAX - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	text[len] = '\0';
+	return cgroup2_mount(text, ret_path, size);
 }
 
 int cgroup_path_by_id(int mount_fd, const char *mount_path, uint64_t id, char *ret_path, size_t size)

@@ -62,8 +62,10 @@ static int process_read(int proc_fd, uint32_t pid, struct growing *g)
 		return 0;
 	dir = fdopendir(fd);
 	if (!dir) {
+		r = errno == ENOMEM ? -ENOMEM
+				    : 0; /* else it has just exited: fdopendir looks at the folder again */
 		close(fd);
-		return -ENOMEM;
+		return r;
 	}
 	while (!r && (d = readdir(dir)))
 		if (socket_inode(dirfd(dir), d->d_name, &inode))

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,11 +314,10 @@ static int inventory_fill(struct inventory *inv)
 		return r;
 	kinds_settle(inv);
 	if (ledger_refused(inv->ledger) || inv->rows_cut)
-		inventory_blind_add(inv, "%llu sockets: too many",
-				    (unsigned long long)(ledger_refused(inv->ledger) + inv->rows_cut));
+		inventory_blind_add(inv, "%" PRIu64 " sockets: too many",
+				    ledger_refused(inv->ledger) + inv->rows_cut);
 	if (inv->bad_rows)
-		inventory_blind_add(inv, "%llu records that make no sense",
-				    (unsigned long long)inv->bad_rows);
+		inventory_blind_add(inv, "%" PRIu64 " records that make no sense", inv->bad_rows);
 	return 0;
 }
 

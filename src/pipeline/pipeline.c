@@ -136,23 +136,6 @@ static void stream_name(struct session *s)
 	snprintf(s->stream, sizeof(s->stream), "%016llx", (unsigned long long)random);
 }
 
-static bool cgroup2_find(char *path, size_t size)
-{
-	auto_free char *text = malloc(1 << 16);
-	auto_close int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n = 1;
-
-	if (!text || fd < 0)
-		return false;
-	while (n > 0 && len < (1 << 16) - 1) {
-		n = read(fd, text + len, (1 << 16) - 1 - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	text[len] = '\0';
-	return !cgroup2_mount(text, path, size);
-}
-
 /* A mistyped name would wait in silence for what never comes. */
 static void netns_missing_say(const struct pipeline *p, const char *name)
 {
@@ -202,7 +185,7 @@ static int tracer_start(struct pipeline *p)
 	netns_resolve(p);
 	memcpy(o.netns, p->netns, sizeof(o.netns));
 	o.n_netns = p->n_netns;
-	if (cgroup2_find(mount, sizeof(mount)))
+	if (!cgroup2_find(mount, sizeof(mount)))
 		o.cgroup2 = mount;
 	r = tracer_open(&o, &p->tracer);
 	if (r < 0)

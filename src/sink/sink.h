@@ -15,7 +15,8 @@ struct sink_options {
 	/* While one of them takes nothing: see buf_write_waiting(). NULL: wait for ever. */
 	int (*wait)(void *arg, int fd);
 	void *wait_arg;
-	bool tty; /* header and folding as for a person at a terminal */
+	void *arg; /* of a sink that a command brings along */
+	bool tty;  /* header and folding as for a person at a terminal */
 	bool color;
 	bool wide; /* -o wide */
 	bool header;

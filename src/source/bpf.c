@@ -432,28 +432,46 @@ static void blind_find(struct tracer *t)
 	t->blind[n] = NULL;
 }
 
-/* Inside a cgroup namespace the mount shows a part of the tree: attach to it, and say so. */
-int tracer_open(const struct tracer_options *o, struct tracer **ret)
+/* All that comes before loading: the kernel's types, and the part of them that our programs name. */
+static int tracer_prepare(struct tracer *t)
 {
-	struct tracer *t = calloc(1, sizeof(*t));
 	const void *elf;
 	size_t size;
 	int r;
 
-	if (!t)
-		return fail(-ENOMEM, "open the tracer");
-	t->cgroup_fd = t->small_btf_fd = -1;
-	t->autobind = o->autobind;
-	t->no_iterators = o->no_iterators;
 	bpf_prepare();
 	r = kernel_btf_open(KERNEL_BTF, &t->btf);
+	if (r < 0)
+		return bpf_cannot_load(r, "read the kernel's BTF");
+	elf = portlog_bpf__elf_bytes(&size);
+	t->small_btf_fd = bpf_small_btf(t->btf, elf, size);
+	return 0;
+}
+
+static struct tracer *tracer_new(void)
+{
+	struct tracer *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->cgroup_fd = t->small_btf_fd = -1;
+	return t;
+}
+
+/* Inside a cgroup namespace the mount shows a part of the tree: attach to it, and say so. */
+int tracer_open(const struct tracer_options *o, struct tracer **ret)
+{
+	struct tracer *t = tracer_new();
+	int r;
+
+	if (!t)
+		return fail(-ENOMEM, "open the tracer");
+	t->autobind = o->autobind;
+	t->no_iterators = o->no_iterators;
+	r = tracer_prepare(t);
 	if (r < 0) {
-		r = bpf_cannot_load(r, "read the kernel's BTF");
 		tracer_close(t);
 		return r;
 	}
-	elf = portlog_bpf__elf_bytes(&size);
-	t->small_btf_fd = bpf_small_btf(t->btf, elf, size);
 	t->fexit_refused = o->hooks == HOOKS_TRACEPOINT || !fexit_taken(t);
 	r = tracer_load(t, o);
 	if (!r && needs_cgroup(t))
@@ -468,6 +486,109 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 	blind_find(t);
 	*ret = t;
 	return 0;
+}
+
+bool tracer_uses(const struct tracer *t, size_t row)
+{
+	return t->chosen[row];
+}
+
+/* ---- each row alone ---- */
+
+#define TRY_RING (256 * 1024)
+
+static int row_missing(struct tracer *t, const struct hook *h)
+{
+	for (const char *const *spec = h->programs; *spec; spec++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%.*s", (int)hook_program_len(*spec), *spec);
+		if (!program_available(t, name))
+			return fail_text(-ENOENT, "the kernel has no %s",
+					 bpf_program__section_name(
+						 bpf_object__find_program_by_name(t->skel->obj, name)));
+	}
+	return 0;
+}
+
+static int row_load(struct tracer *t, size_t row)
+{
+	const struct tracer_options o = { .ring_bytes = TRY_RING };
+	int r;
+
+	bpf_said_clear();
+	t->skel = skeleton_open(t);
+	if (!t->skel)
+		return fail(-errno, "open the BPF object");
+	r = row_missing(t, &hooks[row]);
+	if (r < 0)
+		return r;
+	memset(t->chosen, 0, sizeof(t->chosen));
+	t->chosen[row] = true;
+	programs_select(t);
+	knobs_set(t, &o);
+	(void)bpf_map__set_max_entries(t->skel->maps.ring, TRY_RING);
+	r = portlog_bpf__load(t->skel);
+	return r < 0 ? fail(r, "load") : 0;
+}
+
+/* Iterators are attached when they are read: here only opened. */
+static int iterators_try(const struct tracer *t, const struct hook *h)
+{
+	struct bpf_link *link;
+	int fd, r = 0;
+
+	for (const char *const *name = h->programs; !r && *name; name++) {
+		struct bpf_program *p = bpf_object__find_program_by_name(t->skel->obj, *name);
+
+		if (!p || strncmp(bpf_program__section_name(p), "iter/", 5) != 0)
+			continue;
+		r = bpf_iterator_open(p, 0, &link, &fd);
+		if (r < 0)
+			break;
+		close(fd);
+		bpf_link__destroy(link);
+	}
+	return r;
+}
+
+static int row_try(struct tracer *t, size_t row)
+{
+	int r = row_load(t, row);
+
+	for (const char *const *spec = hooks[row].programs; !r && *spec; spec++)
+		r = program_attach(t, *spec);
+	return r ? r : iterators_try(t, &hooks[row]);
+}
+
+static void row_take_off(struct tracer *t)
+{
+	while (t->n_links)
+		bpf_link__destroy(t->links[--t->n_links]);
+	portlog_bpf__destroy(t->skel);
+	t->skel = NULL;
+}
+
+int tracer_try_rows(const char *cgroup2, void (*each)(void *arg, size_t row, int error), void *arg)
+{
+	struct tracer *t = tracer_new();
+	int r;
+
+	if (!t)
+		return fail(-ENOMEM, "try the hooks");
+	t->autobind = true;
+	r = tracer_prepare(t);
+	if (!r && cgroup_open(t, cgroup2) < 0)
+		fail_clear(); /* whoever needs it says so */
+	for (size_t i = 0; !r && i < n_hooks; i++) {
+		if (!hooks[i].programs[0])
+			continue;
+		fail_clear();
+		each(arg, i, row_try(t, i));
+		row_take_off(t);
+	}
+	tracer_close(t);
+	return r;
 }
 
 /* ---- while it runs ---- */

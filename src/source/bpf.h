@@ -35,6 +35,14 @@ struct tracer *tracer_close(struct tracer *t); /* NULL is fine; always returns N
 const char *tracer_hooks(const struct tracer *t);        /* "fexit", "tracepoint", "mixed" */
 const char *const *tracer_blind(const struct tracer *t); /* NULL-terminated */
 int tracer_ring_fd(const struct tracer *t);
+bool tracer_uses(const struct tracer *t, size_t row); /* is row @row of hooks[] attached? */
+
+/*
+ * Load and attach each row of hooks[] that has programs, alone, and take it off again. @each: 0, it works; -ENOENT, the
+ * kernel has no such function or tracepoint; other negative errno, refused; all with a story. 0, or negative errno with a
+ * story when none could be tried.
+ */
+int tracer_try_rows(const char *cgroup2, void (*each)(void *arg, size_t row, int error), void *arg);
 
 /* The reader says that it will look again by itself. A full barrier: what is in the ring after false is found awake. */
 void tracer_set_awake(struct tracer *t, bool awake);

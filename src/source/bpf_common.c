@@ -57,7 +57,7 @@ static int file_first_line(const char *path, char *text, size_t size)
 }
 
 /* In the first user namespace every number stands for itself; root of another one has no say over the kernel. */
-static bool in_user_namespace(void)
+bool bpf_in_user_namespace(void)
 {
 	unsigned inside, outside, count;
 	char line[128];
@@ -97,7 +97,7 @@ int bpf_cannot_load(int error, const char *doing)
 	bool refused = error == -EPERM || error == -EACCES;
 	char line[128];
 
-	if (refused && in_user_namespace()) {
+	if (refused && bpf_in_user_namespace()) {
 		fail_text(error, "tracing needs root of the host, not of a user namespace");
 		return fail_hint(error, "start portlog outside of it: sudo portlog");
 	}

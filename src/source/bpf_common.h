@@ -3,6 +3,7 @@
 #ifndef SOURCE_BPF_COMMON_H
 #define SOURCE_BPF_COMMON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +24,7 @@ int bpf_cannot_load(int error, const char *doing);
 
 /* The remedy of a story told elsewhere, if a limit of this process is to blame. Returns @error. */
 int bpf_limit_hint(int error);
+bool bpf_in_user_namespace(void); /* not the first one: its root has no say over the kernel */
 
 /* Inode of portlog's own pid namespace; 0: the first one, where a process has the number that the kernel calls it by. */
 unsigned bpf_own_pidns(void);

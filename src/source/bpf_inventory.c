@@ -30,15 +30,17 @@ struct lister {
  * To find the three functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
  * 10 MB for each run. They are known already; so until its load a program of ours is of a kind that attaches to nothing.
  */
+static const struct kernel_btf *types; /* while an object is being loaded */
+
 static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opts, long cookie)
 {
-	const struct kernel_btf *btf = (const struct kernel_btf *)cookie;
 	const char *target = bpf_program__section_name(p) + strlen(SECTION "/");
 	char function[64];
 	int r;
 
+	(void)cookie;
 	snprintf(function, sizeof(function), "bpf_iter_%s", target);
-	opts->attach_btf_id = kernel_btf_find(btf, function, BTF_KIND_FUNC);
+	opts->attach_btf_id = kernel_btf_find(types, function, BTF_KIND_FUNC);
 	if (!opts->attach_btf_id)
 		return -ENOENT;
 	opts->expected_attach_type = BPF_TRACE_ITER;
@@ -46,13 +48,18 @@ static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opt
 	return r < 0 ? r : bpf_program__set_expected_attach_type(p, BPF_TRACE_ITER);
 }
 
-/* Handlers are the process's: id of ours, to be taken away again; negative errno. */
-static int handler_add(const struct kernel_btf *btf)
+/*
+ * The handler is the process's, and stays: libbpf 1.1 frees its list twice when the last one is taken away and another one
+ * comes. 0 or negative errno.
+ */
+static int handler_add(void)
 {
-	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)btf,
-		    .prog_prepare_load_fn = program_prepare);
+	static int handler;
+	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = program_prepare);
 
-	return libbpf_register_prog_handler(SECTION "+", BPF_PROG_TYPE_RAW_TRACEPOINT, 0, &opts);
+	if (handler <= 0)
+		handler = libbpf_register_prog_handler(SECTION "+", BPF_PROG_TYPE_RAW_TRACEPOINT, 0, &opts);
+	return handler < 0 ? handler : 0;
 }
 
 /* ---- loading ---- */
@@ -111,7 +118,7 @@ int lister_open(const struct lister_options *o, struct lister **ret)
 	struct kernel_btf *btf;
 	const void *elf;
 	size_t size;
-	int handler, r;
+	int r;
 
 	if (!l)
 		return fail(-ENOMEM, "open the BPF iterators");
@@ -122,13 +129,11 @@ int lister_open(const struct lister_options *o, struct lister **ret)
 		return bpf_cannot_load(r, "read the kernel's BTF");
 	}
 	elf = inventory_bpf__elf_bytes(&size);
-	handler = handler_add(btf);
 	small_btf_fd = bpf_small_btf(btf, elf, size);
-	r = handler < 0 ? fail(handler, "tell libbpf of our sections")
-			: skeleton_load(o, btf, small_btf_fd, &l->skel);
-	if (handler >= 0)
-		(void)libbpf_unregister_prog_handler(handler);
-	kernel_btf_close(btf);
+	types = btf;
+	r = handler_add();
+	r = r < 0 ? fail(r, "tell libbpf of our sections") : skeleton_load(o, btf, small_btf_fd, &l->skel);
+	types = kernel_btf_close(btf);
 	if (r < 0) {
 		lister_close(l);
 		return r;

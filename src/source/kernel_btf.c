@@ -254,6 +254,20 @@ uint32_t kernel_btf_find(const struct kernel_btf *k, const char *name, unsigned 
 	return id;
 }
 
+bool kernel_btf_has_word(const struct kernel_btf *k, const char *word)
+{
+	size_t size = strlen(word) + 1;
+	const char *at = k->strings, *end = k->strings + k->strings_len;
+
+	/* Each name ends with a NUL, and so does the one before it: the first of all is empty. */
+	while ((at = memmem(at, (size_t)(end - at), word, size))) {
+		if (at > k->strings && !at[-1])
+			return true;
+		at++;
+	}
+	return false;
+}
+
 unsigned kernel_btf_tracepoint(const struct kernel_btf *k, const char *name)
 {
 	const struct btf_type *t;

@@ -8,6 +8,7 @@
 #define SOURCE_KERNEL_BTF_H
 
 #include <linux/btf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ struct kernel_btf *kernel_btf_close(struct kernel_btf *k); /* NULL is fine; alwa
 
 /* The id of a type by name and BTF_KIND_*; 0: there is none. */
 uint32_t kernel_btf_find(const struct kernel_btf *k, const char *name, unsigned kind);
+
+/* Does any type, member or enumerator have this very name? What has no type of its own is found so. */
+bool kernel_btf_has_word(const struct kernel_btf *k, const char *word);
 
 /* How many parameters a BTF tracepoint's function has (its private data is the first); 0: there is no such tracepoint. */
 unsigned kernel_btf_tracepoint(const struct kernel_btf *k, const char *name);

@@ -10,4 +10,7 @@ trap 'rm -rf "$dir"' EXIT
 "$BUILD/tests/golden/golden" paths list > "$dir/list-paths"
 tests/check-schema.py --ecs --paths "$dir/paths" --examples docs/schema/examples.ndjson "${shown[@]}" \
 	--schema docs/schema/portlog-list-1.schema.json --ecs --some-paths "$dir/list-paths" \
-	docs/schema/list-examples.ndjson
+	docs/schema/list-examples.ndjson \
+	--schema docs/schema/portlog-why-1.schema.json docs/schema/why-examples.ndjson \
+	--schema docs/schema/portlog-wait-1.schema.json docs/schema/wait-examples.ndjson \
+	--schema docs/schema/portlog-doctor-1.schema.json docs/schema/doctor-examples.ndjson

@@ -119,8 +119,17 @@ marks "a field is given twice" "pid,port,pid" "         ^~~" -F pid,port,pid
 
 refuses "there is no field 'prt' to sort by" "Try 'portlog list --help'; portlog-fields(7) lists them" list --sort prt
 
+refuses "wait needs a port" "Try 'portlog wait --help'; portlog wait 8080" wait
+refuses "'http' is no port: it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80" "Try 'portlog wait --help'" wait http
+refuses "'65536' is no port: ports end at 65535" "Try 'portlog wait --help'" wait 80 65536
+refuses "'0' is no port: 0 means any free port, which nobody can hold" "Try 'portlog wait --help'" wait 0
+refuses "'::1:80' is no port: an IPv6 address goes in brackets" "Try 'portlog wait --help'; as in [::1]:80" wait ::1:80
+refuses "'soon' is not a time like 30s, 250ms or 5m: --timeout takes TIME" "Try 'portlog wait --help'" \
+	wait 80 --timeout soon
+refuses "doctor takes no operand, not 'me'" "Try 'portlog doctor --help'" doctor me
+
 problem=
-for word in history record why wait boot doctor plot top; do
+for word in history record boot plot top; do
 	run "$word"
 	check status_is 2
 	check has err "unknown command '$word'"
@@ -162,7 +171,7 @@ check is_empty err
 check line_is out 1 "Examples:"
 check has out "Usage: portlog [COMMAND] [OPTIONS] [FILTER]"
 check is_narrow out
-check lacks out '^  (history|record|why|run|wait|boot|doctor|plot|top|check|fleet) '
+check lacks out '^  (history|record|run|boot|plot|top|check|fleet) '
 cp "$dir/out" "$dir/help"
 run help
 check cmp -s "$dir/out" "$dir/help"
@@ -190,6 +199,39 @@ for words in "help trace" "-j --help" "port 80 -h"; do
 	check cmp -s "$dir/out" "$dir/help"
 done
 report "the help of a command has its options and the filter language" "$problem"
+
+# The options that a help names, and those that the manual page has for a command, one a line.
+help_options() { sed -nE 's/^  (-., |    )(--[a-z0-9-]+).*/\2/p' "$dir/out" | grep -vx -- --help | sort; }
+page_options()
+{
+	awk -v title=".Ss $1" '
+		/^\.S[sh]/ { inside = $0 == title }
+		inside && /^\.It Fl/ { sub(/^\.It Fl (. , Fl )?-/, "--"); print $1 }' man/portlog.1
+}
+mapfile -t commands < <("$portlog" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' | grep -vx help)
+for word in "${commands[@]}"; do
+	problem=
+	run "$word" --help
+	check status_is 0
+	check is_empty err
+	check line_is out 1 "Examples:"
+	check grep -qE '^  (sudo )?portlog ' "$dir/out"
+	check has out "Usage: portlog $word "
+	check has out "Status: 0 "
+	check is_narrow out
+	{
+		page_options "Options of $word"
+		if grep -q -- '--fields' "$dir/out"; then
+			page_options "Common options" | grep -vxE -- '--(help|version)'
+		fi
+	} | sort > "$dir/page"
+	help_options > "$dir/options"
+	check diff "$dir/page" "$dir/options"
+	cp "$dir/out" "$dir/help"
+	run help "$word"
+	check cmp -s "$dir/out" "$dir/help"
+	report "portlog $word --help has examples first, and the options that the manual page has" "$problem"
+done
 
 problem=
 run --version

@@ -47,43 +47,127 @@ static bool has_line(const char *text, const char *start)
 	return false;
 }
 
-static void check_option(const char *page, const struct arg *arg)
+#define COMMAND_ROW(x) &cmd_##x,
+static const struct cmd *const commands[] = { COMMANDS(COMMAND_ROW) };
+#undef COMMAND_ROW
+
+/* What stands in @page under ".Ss @title", up to the next section. */
+static char *section_of(const char *page, const char *title)
+{
+	char head[64];
+	const char *at, *end;
+
+	snprintf(head, sizeof(head), "\n.Ss %s\n", title);
+	at = strstr(page, head);
+	if (!at)
+		fail_msg(PAGE " has no section '%s'", title);
+	at += strlen(head) - 1;
+	end = strstr(at, "\n.S");
+	return strndup(at, end ? (size_t)(end - at) : strlen(at));
+}
+
+static bool is_option_line(const char *line, const struct arg *arg)
 {
 	char start[64];
 	size_t n;
-
-	if (arg->hidden)
-		return;
 
 	if (arg->letter)
 		snprintf(start, sizeof(start), ".It Fl %c , Fl -%s", arg->letter, arg->name);
 	else
 		snprintf(start, sizeof(start), ".It Fl -%s", arg->name);
 	n = strlen(start);
-	strcat(start, "\n");
-	if (has_line(page, start))
-		return;
-	start[n] = ' ';
-	if (!has_line(page, start))
-		fail_msg(PAGE " has no line '%s'", start);
+	return !strncmp(line, start, n) && (line[n] == ' ' || line[n] == '\n' || line[n] == '\0');
 }
 
-#define COMMAND_ROW(x) &cmd_##x,
-static const struct cmd *const commands[] = { COMMANDS(COMMAND_ROW) };
-#undef COMMAND_ROW
+static bool has_option_line(const char *section, const struct arg *arg)
+{
+	for (const char *line = section; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (is_option_line(line, arg))
+			return true;
+	}
+	return false;
+}
 
-static void the_page_has_every_option(void **state)
+static bool is_of_table(const char *line, const struct arg *args)
+{
+	for (const struct arg *arg = args; arg && arg->name; arg++)
+		if (!arg->hidden && is_option_line(line, arg))
+			return true;
+	return false;
+}
+
+/* The section has the options of the table, and no other. */
+static void check_options(const char *page, const char *title, const struct arg *args,
+			  const char *const *others)
+{
+	auto_free char *section = section_of(page, title);
+
+	for (const struct arg *arg = args; arg->name; arg++)
+		if (!arg->hidden && !has_option_line(section, arg))
+			fail_msg(PAGE ": '%s' lacks --%s", title, arg->name);
+	for (const char *line = strstr(section, "\n.It Fl "); line; line = strstr(line, "\n.It Fl ")) {
+		bool known = is_of_table(++line, args);
+
+		for (const char *const *other = others; !known && other && *other; other++)
+			known = !strncmp(line, *other, strlen(*other));
+		if (!known)
+			fail_msg(PAGE ": '%s' has an option that there is not: %.*s", title,
+				 (int)strcspn(line, "\n"), line);
+	}
+}
+
+static void each_command_has_a_section_with_its_options(void **state)
+{
+	/* main.c's own */
+	static const char *const general[] = { ".It Fl h , Fl -help\n", ".It Fl V , Fl -version\n", NULL };
+	auto_buf page = { 0 };
+
+	(void)state;
+	read_file(PAGE, &page);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		char title[64];
+
+		snprintf(title, sizeof(title), "Options of %s", commands[i]->name);
+		check_options(buf_str(&page), title, commands[i]->args, NULL);
+	}
+	check_options(buf_str(&page), "Common options", common_args, general);
+}
+
+static void the_page_names_every_command(void **state)
 {
 	auto_buf page = { 0 };
 
 	(void)state;
 	read_file(PAGE, &page);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		for (const struct arg *arg = commands[i]->args; arg->name; arg++)
-			check_option(buf_str(&page), arg);
+		char line[64];
+
+		snprintf(line, sizeof(line), ".It Cm %s", commands[i]->name);
+		if (!has_line(buf_str(&page), line))
+			fail_msg(PAGE " has no line '%s'", line);
 	}
-	for (const struct arg *arg = common_args; arg->name; arg++)
-		check_option(buf_str(&page), arg);
+}
+
+static void help_has_every_option_and_begins_with_examples(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		auto_free char *text = NULL;
+		size_t size;
+		FILE *out = open_memstream(&text, &size);
+
+		args_help(out, commands[i]->args);
+		fclose(out);
+		for (const struct arg *arg = commands[i]->args; arg->name; arg++) {
+			char option[40];
+
+			snprintf(option, sizeof(option), "--%s", arg->name);
+			assert_int_equal(!!strstr(text, option), !arg->hidden);
+		}
+		assert_non_null(commands[i]->examples);
+		assert_non_null(strstr(commands[i]->examples, "portlog"));
+	}
 }
 
 static void the_page_has_every_choice_of_an_option(void **state)
@@ -183,7 +267,9 @@ static void the_list_of_fields_is_the_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_page_has_every_option),
+		cmocka_unit_test(each_command_has_a_section_with_its_options),
+		cmocka_unit_test(the_page_names_every_command),
+		cmocka_unit_test(help_has_every_option_and_begins_with_examples),
 		cmocka_unit_test(the_page_has_every_choice_of_an_option),
 		cmocka_unit_test(the_page_has_every_keyword_of_a_filter),
 		cmocka_unit_test(the_fields_page_has_every_action),

@@ -35,6 +35,23 @@ int net_new_namespace(void)
 	return ioctl(fd, SIOCSIFFLAGS, &ifr) ? -errno : 0;
 }
 
+/* struct in6_ifreq of linux/ipv6.h, which cannot be included beside netinet/in.h. */
+struct ifreq6 {
+	struct in6_addr addr;
+	uint32_t prefix;
+	int ifindex;
+};
+
+int net_add_address6(const char *device, const char *addr)
+{
+	auto_close int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq6 req = { .prefix = 128, .ifindex = (int)if_nametoindex(device) };
+
+	if (fd < 0 || inet_pton(AF_INET6, addr, &req.addr) != 1)
+		return fd < 0 ? -errno : -EINVAL;
+	return ioctl(fd, SIOCSIFADDR, &req) ? -errno : 0;
+}
+
 uint32_t net_namespace_inode(void)
 {
 	struct stat st;

@@ -10,6 +10,8 @@
 /* Enter a new network namespace and bring its loopback up. 0 or negative errno. */
 int net_new_namespace(void);
 uint32_t net_namespace_inode(void);
+/* Give @device one more IPv6 address, /128. 0 or negative errno. */
+int net_add_address6(const char *device, const char *addr);
 
 /* One row of NETLINK_SOCK_DIAG. */
 struct net_row {

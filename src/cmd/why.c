@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* why: would a bind of this port fail now, who holds it, and what to do. Nothing is bound to find out. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "enrich/enrich.h"
+#include "pipeline/answer.h"
+#include "pipeline/inventory.h"
+#include "source/netns.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/fail.h"
+#include "util/parse.h"
+#include "view/why.h"
+
+#define CAP_NET_BIND_SERVICE 10 /* linux/capability.h */
+#define WORD_SHOWN 60
+
+enum yes_no { GIVEN_NOT, GIVEN_YES, GIVEN_NO };
+
+struct why_opts {
+	bool json, hints, quiet;
+	bool tcp, udp, ipv4, ipv6;
+	int reuseaddr; /* enum yes_no */
+	bool reuseport, v6only;
+	const char *user;
+	const char *netns;
+	bool utc;
+	bool no_bpf;
+};
+
+#define AT(member) offsetof(struct why_opts, member)
+
+/* clang-format off */
+static const struct arg why_args[] = {
+	{ 'j', "json",      ARG_FLAG,   AT(json), NULL, "JSON: an object for each port" },
+	{ 't', "tcp",       ARG_FLAG,   AT(tcp), NULL, "TCP only" },
+	{ 'u', "udp",       ARG_FLAG,   AT(udp), NULL, "UDP only" },
+	{ '4', "ipv4",      ARG_FLAG,   AT(ipv4), NULL, "0.0.0.0 only, not [::]" },
+	{ '6', "ipv6",      ARG_FLAG,   AT(ipv6), NULL, "[::] only, not 0.0.0.0" },
+	{ 0,   "reuseaddr", ARG_CHOICE, AT(reuseaddr), "both|yes|no", "does the bind set SO_REUSEADDR" },
+	{ 0,   "reuseport", ARG_FLAG,   AT(reuseport), NULL, "the bind sets SO_REUSEPORT" },
+	{ 0,   "v6only",    ARG_FLAG,   AT(v6only), NULL, "the bind sets IPV6_V6ONLY" },
+	{ 0,   "user",      ARG_STRING, AT(user), "USER", "who binds, by name or number" },
+	{ 'N', "netns",     ARG_STRING, AT(netns), "NETNS", "in this network namespace" },
+	{ 0,   "utc",       ARG_FLAG,   AT(utc), NULL, "times in UTC" },
+	{ 0,   "hints",     ARG_FLAG,   AT(hints), NULL, "reasons and remedies in JSON too" },
+	{ 'q', "quiet",     ARG_FLAG,   AT(quiet), NULL, "no talk beside the answer" },
+	{ 0,   "no-bpf",    ARG_FLAG,   AT(no_bpf), NULL, "look as without privilege", .hidden = true },
+	{ 0 },
+};
+/* clang-format on */
+
+/* ---- what is asked about ---- */
+
+struct target {
+	uint16_t port;
+	enum proto proto; /* PROTO_NONE: both, TCP first */
+	struct address addr;
+	uint32_t scope;
+};
+
+static int wrong(const char *word, const char *why, const char *hint)
+{
+	fail_text(-EINVAL, "'%.*s': %s", WORD_SHOWN, word, why);
+	return fail_hint(-EINVAL, "%s", hint);
+}
+
+static int wrong_port(const char *word)
+{
+	return wrong(word, "no port", "a port is 1 to 65535: 8080, 53/udp, 127.0.0.1:80, [::1]:80, http");
+}
+
+/* "fe80::1%eth0" */
+static int parse_addr(const char *word, char *text, struct target *ret)
+{
+	char *scope = strchr(text, '%');
+
+	if (scope) {
+		*scope++ = '\0';
+		ret->scope = if_nametoindex(scope);
+		if (!ret->scope)
+			return wrong(word, "there is no such interface", "ip -br link shows those there are");
+	}
+	if (inet_pton(AF_INET, text, ret->addr.bytes) == 1)
+		ret->addr.family = AF_INET;
+	else if (inet_pton(AF_INET6, text, ret->addr.bytes) == 1)
+		ret->addr.family = AF_INET6;
+	else
+		return wrong(word, "no address before the port", "as in 127.0.0.1:80 or [::1]:80");
+	return 0;
+}
+
+/* The protocol behind a slash, cut off. */
+static int parse_proto(const char *word, char *text, struct target *ret)
+{
+	char *slash = strrchr(text, '/');
+
+	if (!slash)
+		return 0;
+	*slash++ = '\0';
+	if (!strcmp(slash, "tcp"))
+		ret->proto = PROTO_TCP;
+	else if (!strcmp(slash, "udp"))
+		ret->proto = PROTO_UDP;
+	else if (!strcmp(slash, "mptcp"))
+		ret->proto = PROTO_MPTCP;
+	else
+		return wrong(word, "no protocol after the slash", "tcp, udp or mptcp, as in 53/udp");
+	return 0;
+}
+
+/* "http": a name of /etc/services. */
+static bool port_by_name(const char *name, enum proto proto, uint16_t *ret)
+{
+	auto_fclose FILE *f = fopen("/etc/services", "re");
+	char line[512], service[128], rest[8];
+	unsigned port;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%127s %5u/%7s", service, &port, rest) != 3 || strcmp(service, name) != 0 ||
+		    port < 1 || port > 65535 || (proto == PROTO_UDP) != !strcmp(rest, "udp"))
+			continue;
+		*ret = (uint16_t)port;
+		return true;
+	}
+	return false;
+}
+
+static int parse_target(const char *word, struct target *ret)
+{
+	char text[128], *port = text, *colon;
+	int r;
+
+	*ret = (struct target){ 0 };
+	if (!*word || strlen(word) >= sizeof(text))
+		return wrong_port(word);
+	strcpy(text, word);
+	r = parse_proto(word, text, ret);
+	if (r < 0)
+		return r;
+	colon = strrchr(text, ':');
+	if (colon) {
+		*colon = '\0';
+		port = colon + 1;
+		if (text[0] == '[' && colon > text + 1 && colon[-1] == ']') {
+			colon[-1] = '\0';
+			r = parse_addr(word, text + 1, ret);
+		} else if (strchr(text, ':')) {
+			return wrong(word, "an IPv6 address without brackets", "as in [::1]:80");
+		} else if (text[0]) {
+			r = parse_addr(word, text, ret);
+		}
+		if (r < 0)
+			return r;
+	}
+	if (!parse_port(port, &ret->port) && ret->port)
+		return 0;
+	if (!port_by_name(port, ret->proto, &ret->port))
+		return wrong_port(word);
+	return 0;
+}
+
+static int targets_parse(int argc, char **argv, struct target **ret)
+{
+	auto_free struct target *targets = calloc((size_t)argc + 1, sizeof(*targets));
+
+	if (!targets)
+		return fail(-ENOMEM, "read the ports");
+	if (!argc) {
+		fail_text(-EINVAL, "why which port?");
+		return fail_hint(-EINVAL, "portlog why 8080");
+	}
+	for (int i = 0; i < argc; i++) {
+		int r = parse_target(argv[i], &targets[i]);
+
+		if (r < 0)
+			return r;
+	}
+	*ret = take(targets);
+	return 0;
+}
+
+/* ---- who asks ---- */
+
+/* /etc/passwd alone: no name service is waited for. */
+static int user_find(const char *name, uint32_t *ret)
+{
+	auto_fclose FILE *f = NULL;
+	char line[1024], user[256];
+
+	if (!parse_u32(name, ret))
+		return 0;
+	f = fopen("/etc/passwd", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%255[^:]:%*[^:]:%u:", user, ret) == 2 && !strcmp(user, name))
+			return 0;
+	return wrong(name, "no such user", "a name of /etc/passwd, or a number");
+}
+
+/* Under sudo it is who called sudo. */
+static int asker_uid(const struct why_opts *o, uint32_t *ret)
+{
+	const char *sudo = getenv("SUDO_UID");
+
+	if (o->user)
+		return user_find(o->user, ret);
+	if (geteuid() == 0 && sudo && !parse_u32(sudo, ret))
+		return 0;
+	*ret = getuid();
+	return 0;
+}
+
+/*
+ * May a program of @uid take a low port? Root may, unless that was taken from portlog too; another user's programs may
+ * when portlog, which is one of them, has the capability from its environment. File capabilities are not known.
+ */
+static bool asker_is_capable(uint32_t uid)
+{
+	auto_fclose FILE *f = fopen("/proc/self/status", "re");
+	const char *set = uid ? "CapAmb:" : "CapEff:";
+	unsigned long long bits = 0;
+	char line[128];
+
+	if (uid ? uid != getuid() : geteuid() != 0)
+		return !uid;
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, set, strlen(set)))
+			sscanf(line + strlen(set), "%llx", &bits);
+	return bits >> CAP_NET_BIND_SERVICE & 1;
+}
+
+static uint32_t asker_options(const struct why_opts *o)
+{
+	return (o->reuseaddr == GIVEN_NO ? 0 : OPT_REUSEADDR) | (o->reuseport ? OPT_REUSEPORT : 0) |
+	       (o->v6only ? OPT_V6ONLY : 0);
+}
+
+/* ---- answering ---- */
+
+struct why {
+	const struct why_opts *opts;
+	const struct target *targets;
+	size_t n;
+	uint32_t uid;
+	bool capable;
+	struct filter_kernel kernel; /* the ports */
+	struct inventory *inv;
+	struct answer_place where;
+	bool may_fail;
+	struct buf out;
+};
+
+static int answer_one(struct why *w, const struct target *t, enum proto proto)
+{
+	struct question q = {
+		.proto = proto,
+		.port = t->port,
+		.addr = t->addr,
+		.scope = t->scope,
+		.options = asker_options(w->opts),
+		.reuseaddr_given = w->opts->reuseaddr != GIVEN_NOT,
+		.ipv4 = w->opts->ipv4,
+		.ipv6 = w->opts->ipv6,
+		.uid = w->uid,
+		.capable = w->capable,
+	};
+	struct port_answer a;
+	int r = answer_take(w->inv, &w->where, &q, &a);
+
+	if (r < 0)
+		return r;
+	/* Who asks for a number means TCP, and is told of UDP. */
+	if (t->proto || w->opts->udp || proto != PROTO_UDP)
+		w->may_fail |= answer_may_fail(&a);
+	if (w->opts->json)
+		why_json(&a, inventory_session(w->inv), w->opts->hints, &w->out);
+	else
+		why_text(&a, w->opts->utc, &w->out);
+	answer_done(&a);
+	return 0;
+}
+
+static int answer_all(struct why *w)
+{
+	bool all = w->opts->tcp == w->opts->udp;
+	int r = 0;
+
+	place_read(w->where.proc_fd, &w->where.place);
+	for (size_t i = 0; i < w->n && r >= 0; i++) {
+		const struct target *t = &w->targets[i];
+
+		if (t->proto) {
+			r = answer_one(w, t, t->proto);
+			continue;
+		}
+		if (all || w->opts->tcp)
+			r = answer_one(w, t, PROTO_TCP);
+		if (r >= 0 && (all || w->opts->udp))
+			r = answer_one(w, t, PROTO_UDP);
+	}
+	return r;
+}
+
+/* In the namespace that is asked about: its sysctls and addresses are seen from inside. */
+static int answer_inside(struct why *w)
+{
+	auto_close int fd = -1;
+	int home, r, left;
+
+	if (!w->opts->netns)
+		return answer_all(w);
+	w->where.netns = enrich_netns_inode(inventory_enrich(w->inv), w->opts->netns);
+	if (!w->where.netns)
+		return wrong(w->opts->netns, "no such network namespace",
+			     "ip netns list; or host, or an inode number");
+	if (w->where.netns == netns_self())
+		return answer_all(w);
+	r = netns_open_inode(w->where.netns, &fd);
+	if (r >= 0)
+		r = netns_enter(fd, &home);
+	if (r < 0)
+		return r;
+	r = answer_all(w);
+	left = netns_leave(home);
+	return r < 0 ? r : left;
+}
+
+static int inventory_open(struct why *w)
+{
+	struct inventory_options o = { .kernel = &w->kernel, .connections = true, .no_bpf = w->opts->no_bpf };
+
+	w->kernel.ports_valid = true;
+	for (size_t i = 0; i < w->n; i++)
+		w->kernel.ports[w->targets[i].port >> 3] |= (uint8_t)(1 << (w->targets[i].port & 7));
+	return inventory_take(&o, &w->inv);
+}
+
+static void blind_say(const struct why *w)
+{
+	for (const char *const *text = inventory_blind(w->inv); !w->opts->quiet && *text; text++) {
+		struct buf line = { 0 };
+
+		buf_puts(&line, "portlog: not seen: ");
+		buf_visible(&line, *text, strlen(*text));
+		buf_putc(&line, '\n');
+		(void)buf_write(&line, STDERR_FILENO);
+		buf_done(&line);
+	}
+}
+
+static int why_answer(struct why *w)
+{
+	auto_close int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = inventory_open(w);
+
+	if (r < 0)
+		return r;
+	w->where = (struct answer_place){ .netns = netns_self(), .root_fd = root_fd, .proc_fd = proc_fd };
+	r = answer_inside(w);
+	if (r >= 0)
+		r = buf_write(&w->out, STDOUT_FILENO);
+	if (r >= 0)
+		blind_say(w);
+	inventory_free(w->inv);
+	return r;
+}
+
+static int why_run(const void *opts, int argc, char **argv)
+{
+	auto_free struct target *targets = NULL;
+	struct why w = { .opts = opts };
+	int r = targets_parse(argc, argv, &targets);
+
+	if (r >= 0)
+		r = asker_uid(w.opts, &w.uid);
+	if (r < 0)
+		return r;
+	w.targets = targets;
+	w.n = (size_t)argc;
+	w.capable = asker_is_capable(w.uid);
+	r = why_answer(&w);
+	buf_done(&w.out);
+	if (r < 0)
+		return r;
+	return w.may_fail ? 0 : EXIT_NO;
+}
+
+static const char why_examples[] =
+	"  portlog why 8080              who has it, and what to do\n"
+	"  portlog why 53/udp [::1]:80   several; with a protocol, with an address\n"
+	"  sudo portlog why 8080         processes of other users and all options too\n"
+	"  portlog why -j 8080 | jq '.binds[] | [.addr, .bind, .reason_code]'\n";
+
+const struct cmd cmd_why = {
+	.name = "why",
+	.synopsis = "[OPTIONS] PORT...",
+	.summary = "Would a bind of the port fail now, who holds it, what to do",
+	.examples = why_examples,
+	.args = why_args,
+	.opts_size = sizeof(struct why_opts),
+	.run = why_run,
+};

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Sysctls and addresses of a network namespace: see place.h. */
+#include "source/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "util/cleanup.h"
+#include "util/parse.h"
+
+#define SYSCTL_MAX (64 << 10) /* a list of reserved ports may be long */
+#define INET6_MAX (1 << 20)
+#define ANSWER_MS 500
+
+/* A whole small file, terminated; NULL: there is none. */
+static char *read_text(int dir_fd, const char *path, size_t max)
+{
+	auto_close int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	auto_free char *text = fd < 0 ? NULL : malloc(max);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (!text)
+		return NULL;
+	while (n > 0 && len < max - 1) {
+		n = read(fd, text + len, max - 1 - len);
+		if (n < 0)
+			return NULL;
+		len += (size_t)n;
+	}
+	text[len] = '\0';
+	return take(text);
+}
+
+/* ---- sysctls ---- */
+
+static int read_number(int proc_fd, const char *path)
+{
+	auto_free char *text = read_text(proc_fd, path, 64);
+	uint32_t n;
+
+	if (!text)
+		return -1;
+	text[strcspn(text, "\n")] = '\0';
+	return parse_u32(text, &n) || n > 65536 ? -1 : (int)n;
+}
+
+/* What is no port or no range is passed over. */
+void place_parse_ports(const char *text, uint8_t *ret)
+{
+	while (*text) {
+		unsigned low, high;
+		int n = sscanf(text, "%5u-%5u", &low, &high);
+
+		if (n == 1)
+			high = low;
+		for (; n > 0 && low <= high && low <= 65535; low++)
+			ret[low >> 3] |= (uint8_t)(1 << (low & 7));
+		text += strcspn(text, ",");
+		text += *text == ',';
+	}
+}
+
+void place_read(int proc_fd, struct place *ret)
+{
+	auto_free char *range = read_text(proc_fd, "sys/net/ipv4/ip_local_port_range", 64);
+	auto_free char *reserved = read_text(proc_fd, "sys/net/ipv4/ip_local_reserved_ports", SYSCTL_MAX);
+	unsigned low, high;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->unprivileged_port_start = read_number(proc_fd, "sys/net/ipv4/ip_unprivileged_port_start");
+	ret->nonlocal4 = read_number(proc_fd, "sys/net/ipv4/ip_nonlocal_bind") > 0;
+	ret->nonlocal6 = read_number(proc_fd, "sys/net/ipv6/ip_nonlocal_bind") > 0;
+	if (range && sscanf(range, "%5u %5u", &low, &high) == 2 && low <= 65535 && high <= 65535) {
+		ret->range_low = (uint16_t)low;
+		ret->range_high = (uint16_t)high;
+	}
+	if (reserved)
+		place_parse_ports(reserved, ret->reserved);
+}
+
+bool place_reserves(const struct place *p, uint16_t port)
+{
+	return p->reserved[port >> 3] & 1 << (port & 7);
+}
+
+bool place_is_ephemeral(const struct place *p, uint16_t port)
+{
+	return p->range_high && port >= p->range_low && port <= p->range_high && !place_reserves(p, port);
+}
+
+/* ---- IPv4: what the routing table says of the address as a destination ---- */
+
+struct route_request {
+	struct nlmsghdr head;
+	struct rtmsg route;
+	struct rtattr attr;
+	uint8_t addr[4];
+};
+
+union route_answer {
+	struct nlmsghdr head;
+	char bytes[4096];
+};
+
+static int ask_route(const uint8_t addr[4], union route_answer *ret, size_t *ret_len)
+{
+	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct timeval patience = { .tv_usec = ANSWER_MS * 1000 };
+	struct route_request req = {
+		.head = { .nlmsg_len = sizeof(req), .nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST },
+		.route = { .rtm_family = AF_INET, .rtm_dst_len = 32 },
+		.attr = { .rta_len = RTA_LENGTH(4), .rta_type = RTA_DST },
+	};
+	ssize_t n;
+
+	memcpy(req.addr, addr, 4);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+	    send(fd, &req, sizeof(req), 0) < 0)
+		return -errno;
+	n = recv(fd, ret, sizeof(*ret), 0);
+	if (n < 0)
+		return -errno;
+	*ret_len = (size_t)n;
+	return 0;
+}
+
+/* An error is "no route to it", so that it is no address of ours. */
+static enum locality locality_v4(const uint8_t addr[4])
+{
+	union route_answer answer;
+	const struct rtmsg *route = NLMSG_DATA(&answer.head);
+	size_t len = 0;
+
+	/* inet_addr_type(): 0.0.0.0/8 and 255.255.255.255 are broadcast, 224.0.0.0/4 multicast, without a look. */
+	if (!addr[0] || addr[0] >> 4 == 14 || !memcmp(addr, "\xff\xff\xff\xff", 4))
+		return LOCALITY_HERE;
+	if (ask_route(addr, &answer, &len) || len < sizeof(answer.head))
+		return LOCALITY_UNKNOWN;
+	if (answer.head.nlmsg_type == NLMSG_ERROR)
+		return LOCALITY_ABSENT;
+	if (answer.head.nlmsg_type != RTM_NEWROUTE || len < NLMSG_LENGTH(sizeof(*route)))
+		return LOCALITY_UNKNOWN;
+	return route->rtm_type == RTN_LOCAL || route->rtm_type == RTN_BROADCAST ? LOCALITY_HERE
+										: LOCALITY_ABSENT;
+}
+
+/* ---- IPv6: /proc/net/if_inet6, "addr ifindex prefix scope flags name" a line, all in hexadecimal ---- */
+
+static bool parse_hex_addr(const char *text, uint8_t ret[16])
+{
+	for (int i = 0; i < 16; i++) {
+		unsigned byte;
+
+		if (sscanf(text + (size_t)i * 2, "%2x", &byte) != 1)
+			return false;
+		ret[i] = (uint8_t)byte;
+	}
+	return true;
+}
+
+/* ipv6_chk_addr(): a tentative address does not count, unless it is an optimistic one. */
+static enum locality locality_of_line(const char *line, const uint8_t addr[16], uint32_t scope)
+{
+	unsigned ifindex, prefix, addr_scope, flags;
+	char hex[33];
+	uint8_t mine[16];
+
+	if (sscanf(line, "%32s %x %x %x %x", hex, &ifindex, &prefix, &addr_scope, &flags) != 5 ||
+	    strlen(hex) != 32 || !parse_hex_addr(hex, mine) || memcmp(mine, addr, 16))
+		return LOCALITY_ABSENT;
+	/* A link-local or host address counts on its own device alone (IPV6_ADDR_LINKLOCAL, IPV6_ADDR_LOOPBACK). */
+	if (scope && ifindex != scope && addr_scope & 0x30)
+		return LOCALITY_ABSENT;
+	if (flags & IFA_F_TENTATIVE && !(flags & IFA_F_OPTIMISTIC))
+		return LOCALITY_TENTATIVE;
+	return LOCALITY_HERE;
+}
+
+enum locality place_parse_inet6(const char *text, const uint8_t addr[16], uint32_t scope)
+{
+	enum locality found = LOCALITY_ABSENT;
+
+	while (*text && found != LOCALITY_HERE) {
+		enum locality l = locality_of_line(text, addr, scope);
+
+		if (l != LOCALITY_ABSENT)
+			found = l;
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	return found;
+}
+
+static enum locality locality_v6(int proc_fd, const uint8_t addr[16], uint32_t scope)
+{
+	bool link_local = addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
+	auto_free char *text = NULL;
+	char name[IF_NAMESIZE];
+
+	if (addr[0] == 0xff)
+		return LOCALITY_HERE;
+	if (link_local && !scope)
+		return LOCALITY_NEEDS_SCOPE;
+	if (scope && !if_indextoname(scope, name))
+		return LOCALITY_NO_DEVICE;
+	text = read_text(proc_fd, "thread-self/net/if_inet6", INET6_MAX);
+	return text ? place_parse_inet6(text, addr, scope) : LOCALITY_UNKNOWN;
+}
+
+enum locality place_locality(int proc_fd, const struct address *addr, uint32_t scope)
+{
+	static const uint8_t zeroes[16];
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (addr->family == AF_INET)
+		return locality_v4(addr->bytes);
+	if (!memcmp(addr->bytes, zeroes, 16))
+		return LOCALITY_HERE;
+	if (!memcmp(addr->bytes, mapped, sizeof(mapped)))
+		return locality_v4(addr->bytes + 12);
+	return locality_v6(proc_fd, addr->bytes, scope);
+}
