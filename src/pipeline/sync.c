@@ -9,6 +9,9 @@
 #include "source/netns.h"
 
 #define RESYNC_AFTER_NS (50 * NS_PER_MS) /* after a loss: let the burst pass */
+#define UNDER_WAY_NS \
+	(1100 * NS_PER_MS) /* after which bpf/sockets.bpf.c takes a return that was not seen for missed */
+#define TCP_STATE_LISTEN 10
 
 /* ---- snapshot ---- */
 
@@ -276,6 +279,7 @@ struct comparison {
 	struct missing *missing;
 	size_t n, room;
 	uint64_t kept;
+	bool under_way; /* a call had not returned, or its return was not seen: that shows a second later */
 };
 
 static bool listen_was_lost(const struct entry *e, const struct pl_tracked *value)
@@ -283,11 +287,18 @@ static bool listen_was_lost(const struct entry *e, const struct pl_tracked *valu
 	return value->told == PL_TOLD_LOST && value->flags & PL_LISTENED && !e->listened;
 }
 
+static bool is_under_way(const struct pl_tracked *value)
+{
+	return value->told == PL_TOLD_NOT ||
+	       (value->state == TCP_STATE_LISTEN && !(value->flags & PL_LISTENED));
+}
+
 static int tracked_compare(void *arg, uint64_t sk, const struct pl_tracked *value)
 {
 	struct comparison *c = arg;
 	struct entry *e = ledger_find(c->pipeline->ledger, sk);
 
+	c->under_way = c->under_way || is_under_way(value);
 	if (e && e->tracked_ns == value->since_ns) {
 		e->mark = c->pipeline->mark;
 		c->kept++;
@@ -437,6 +448,14 @@ static void resync_tell(struct pipeline *p, uint64_t kept)
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
 }
 
+/* Somewhere in a storm some call is always under way: one more look, then what there is is told. */
+static void resync_again(struct pipeline *p, bool under_way)
+{
+	p->resync_repeats = under_way && !p->resync_repeats;
+	if (p->resync_repeats && !p->resync_due_ns)
+		p->resync_due_ns = clock_boot_ns() + UNDER_WAY_NS;
+}
+
 int pipeline_resync(struct pipeline *p)
 {
 	struct comparison c = { .pipeline = p };
@@ -459,6 +478,7 @@ int pipeline_resync(struct pipeline *p)
 	free(c.missing);
 	p->resync_added += p->snapshot_count - before;
 	losses_check(p);
+	resync_again(p, c.under_way);
 	resync_tell(p, c.kept);
 	return r < 0 ? r : p->error;
 }

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * After a loss the ledger is made equal to the kernel, whatever it was that the hooks did not see: the return of a call,
+ * the end of a socket that no file led to. Each case makes one such thing, then a full ring, and waits for the resync.
+ */
+#include <errno.h>
+#include <linux/io_uring.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "live/lib/net.h"
+#include "live/lib/tap.h"
+#include "live/lib/tracer.h"
+#include "util/cleanup.h"
+
+#define OP_BIND 56 /* of include/uapi/linux/io_uring.h, 6.11 */
+#define URING_PORT 24101
+#define PATIENCE_MS 20000
+#define FLOOD_PORT 24100
+#define FLOOD_BINDS 4000 /* two records each: more than the ring below holds */
+
+struct seen {
+	unsigned begun, corrected; /* bind or snapshot; a snapshot told by a resync */
+	unsigned released;
+	unsigned removed; /* a release told by a resync */
+};
+
+static struct seen seen[65536];
+static uint64_t lost, resyncs;
+
+static void fold(const struct event *e)
+{
+	struct seen *s = &seen[json_number(e->root, "socket.port") & 0xffff];
+	bool corrects = !strcmp(json_text(e->root, "correction"), "true");
+	const char *action = json_text(e->root, "action");
+
+	s->begun += !strcmp(action, "bind") || !strcmp(action, "snapshot");
+	s->corrected += !strcmp(action, "snapshot") && corrects;
+	s->released += !strcmp(action, "release");
+	s->removed += !strcmp(action, "release") && corrects;
+	resyncs += !strcmp(action, "resync");
+	if (!strcmp(action, "lost"))
+		lost += json_number(e->root, "count");
+}
+
+static bool resynced(void)
+{
+	return lost && resyncs;
+}
+
+static bool uring_ended(void)
+{
+	return seen[URING_PORT].released;
+}
+
+/* false: it did not come. */
+static bool read_until(struct tracer *tracer, bool (*done)(void))
+{
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	struct event e;
+
+	while (!done()) {
+		if (tracer_next(tracer, deadline, &e) != TRACER_EVENT)
+			return false;
+		fold(&e);
+		event_done(&e);
+	}
+	return true;
+}
+
+static int socket_at(int type, unsigned port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return bind(fd, (struct sockaddr *)&to, sizeof(to)) ? -errno : fd;
+}
+
+/* More than the ring holds while nobody reads it; then the loss is told, and the resync. */
+static bool lose_something(struct tracer *tracer)
+{
+	int status;
+
+	lost = resyncs = 0;
+	kill(tracer->pid, SIGSTOP);
+	waitpid(tracer->pid, &status, WUNTRACED);
+	for (unsigned i = 0; i < FLOOD_BINDS; i++)
+		close(socket_at(SOCK_DGRAM, FLOOD_PORT));
+	kill(tracer->pid, SIGCONT);
+	return read_until(tracer, resynced);
+}
+
+/* ---- the return of a call ---- */
+
+/* A bind by io_uring that asks for no completion: nothing says that it returned. True: it was done. */
+static bool bind_unseen(int fd, unsigned port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	struct io_uring_params p = { 0 };
+	int ring = (int)syscall(SYS_io_uring_setup, 8, &p);
+	struct sockaddr_in has = { 0 };
+	socklen_t len = sizeof(has);
+	struct io_uring_sqe *sqes;
+	char *sq;
+
+	if (ring < 0)
+		return false;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sq = mmap(NULL, p.sq_off.array + p.sq_entries * sizeof(unsigned), PROT_READ | PROT_WRITE, MAP_SHARED,
+		  ring, IORING_OFF_SQ_RING);
+	sqes = mmap(NULL, p.sq_entries * sizeof(*sqes), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+		    IORING_OFF_SQES);
+	if (sq == MAP_FAILED || sqes == MAP_FAILED)
+		tap_bail("mmap of an io_uring: %s", strerror(errno));
+	sqes[0] = (struct io_uring_sqe){ .opcode = OP_BIND,
+					 .flags = IOSQE_CQE_SKIP_SUCCESS,
+					 .fd = fd,
+					 .addr = (uintptr_t)&to,
+					 .addr2 = sizeof(to) };
+	*(unsigned *)(sq + p.sq_off.array) = 0;
+	__atomic_store_n((unsigned *)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
+	(void)syscall(SYS_io_uring_enter, ring, 1, 0, 0, NULL, 0);
+	close(ring);
+	return !getsockname(fd, (struct sockaddr *)&has, &len) && has.sin_port == to.sin_port;
+}
+
+static void case_return_unseen(struct tracer *tracer)
+{
+	static const char name[] =
+		"a bind whose return was not seen is told by the resync, once, and its end";
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (!bind_unseen(fd, URING_PORT)) {
+		tap_skip(name, "io_uring has no bind here");
+		close(fd);
+		return;
+	}
+	if (!lose_something(tracer))
+		tap_note("no loss, or no resync, was told");
+	close(fd);
+	(void)read_until(tracer, uring_ended);
+	tap_result(seen[URING_PORT].begun == 1 && seen[URING_PORT].released == 1, "%s", name);
+	tap_note("begun %u (by a resync %u), released %u", seen[URING_PORT].begun, seen[URING_PORT].corrected,
+		 seen[URING_PORT].released);
+}
+
+/* ---- the whole ---- */
+
+static void start_portlog(struct tracer *tracer)
+{
+	char inode[16];
+	const char *args[] = { "trace", "-j",  "--ring", "256K", "--hooks", getenv("HOOKS") ?: "auto",
+			       "netns", inode, NULL };
+	auto_free char *said = NULL;
+
+	snprintf(inode, sizeof(inode), "%u", net_namespace_inode());
+	if (tracer_start(tracer, getenv("PORTLOG") ?: "build/portlog", args))
+		tap_bail("cannot start portlog");
+	if (tracer_read_until(tracer, "\"action\":\"synced\"", now_ms() + TRACER_TIMEOUT_MS))
+		return;
+	said = tracer_stderr(tracer);
+	if (WEXITSTATUS(tracer_stop(tracer)) == 3) {
+		said[strcspn(said, "\n")] = '\0';
+		printf("1..0 # SKIP needs BPF: %s\n", said);
+		exit(0);
+	}
+	tap_bail("portlog did not get to synced: %s", said);
+}
+
+int main(void)
+{
+	struct tracer tracer;
+
+	if (geteuid())
+		return tap_skip_all("needs root");
+	if (net_new_namespace())
+		tap_bail("a network namespace of our own: %s", strerror(errno));
+	start_portlog(&tracer);
+	case_return_unseen(&tracer);
+	if (tracer_stop(&tracer))
+		tap_note("portlog did not end with status 0");
+	tracer_done(&tracer);
+	return tap_end();
+}
