@@ -155,7 +155,8 @@ void linger_cancel(struct pipeline *p, const struct record *rec); /* it has a ne
 void linger_end(struct pipeline *p, uint32_t netns, enum proto proto, uint16_t port, uint64_t now_ns);
 void linger_hint(struct pipeline *p, const struct pl_event *e);
 void lingers_tick(struct pipeline *p, uint64_t now_ns);
-uint64_t lingers_next_ns(const struct lingers *l); /* 0: none */
+uint64_t lingers_next_ns(const struct lingers *l);   /* 0: none */
+uint64_t lingers_forgotten(const struct lingers *l); /* ports whose `free` is not followed: no room */
 
 /* ---- handoff.c: the binder is gone, others have the socket ---- */
 struct handoffs *handoffs_new(void);
