@@ -296,6 +296,7 @@ static uint64_t next_deadline(const struct pipeline *p)
 	earlier(&when, p->deadline_ns);
 	earlier(&when, p->sink_next_ns);
 	earlier(&when, p->resync_due_ns);
+	earlier(&when, p->map_due_ns);
 	earlier(&when, lingers_next_ns(p->lingers));
 	earlier(&when, handoffs_next_ns(p->handoffs));
 	earlier(&when, diags_next_ns(p->diags));

@@ -24,6 +24,11 @@ struct budget {
 	uint64_t refused;
 };
 
+/* What found no room in a map: so much, of which so much was told. */
+struct map_loss {
+	uint64_t now, told;
+};
+
 struct lingers;
 struct handoffs;
 struct diags;
@@ -54,8 +59,10 @@ struct pipeline {
 	uint64_t lost;
 	uint64_t bad_records; /* of the wrong size or kind */
 	uint64_t lost_seen[PL_KIND_MAX];
-	uint64_t map_full_seen;
-	uint64_t looked_at;  /* position in the ring at the last look for losses */
+	struct map_loss map_full, map_lingers; /* sockets, and ports whose `free` is not followed */
+	uint64_t map_next_ns;                  /* losses of maps are not told before */
+	uint64_t map_due_ns;                   /* and some wait for that; 0: none do */
+	uint64_t looked_at;                    /* position in the ring at the last look for losses */
 	uint64_t lost_place; /* position at which what is known to be lost is told; 0: nothing is */
 	uint64_t fed_to;     /* position of the record under way */
 	uint64_t feed_end;   /* where the drain under way stops */

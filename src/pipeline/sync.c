@@ -11,6 +11,7 @@
 #define RESYNC_AFTER_NS (50 * NS_PER_MS) /* after a loss: let the burst pass */
 #define UNDER_WAY_NS \
 	(1100 * NS_PER_MS) /* after which bpf/sockets.bpf.c takes a return that was not seen for missed */
+#define MAP_LOST_EVERY_NS (100 * NS_PER_MS)
 #define TCP_STATE_LISTEN 10
 
 /* ---- snapshot ---- */
@@ -212,26 +213,49 @@ static bool ring_losses(struct pipeline *p)
 	return any;
 }
 
-static bool other_losses(struct pipeline *p)
+static void map_loss_tell(struct pipeline *p, struct map_loss *loss, enum action action)
 {
-	uint64_t full = tracer_tracked_full(p->tracer);
-	bool any = false;
+	if (loss->now != loss->told)
+		lost_tell(p, loss->now - loss->told, LOST_MAP, action);
+	loss->told = loss->now;
+}
 
-	if (full != p->map_full_seen) {
-		lost_tell(p, full - p->map_full_seen, LOST_MAP, ACTION_NONE);
-		p->map_full_seen = full;
-		any = true;
+/*
+ * With the map full each bind of a storm is one more. They have no place in the stream that would say more than the sum
+ * does, so ten lines a second say it. True: there are new ones.
+ */
+static bool map_losses(struct pipeline *p, bool at_once)
+{
+	uint64_t full = tracer_tracked_full(p->tracer), now_ns = clock_boot_ns();
+	bool any = full != p->map_full.now;
+
+	p->map_full.now = full;
+	p->map_lingers.now = lingers_forgotten(p->lingers);
+	if (p->map_full.now == p->map_full.told && p->map_lingers.now == p->map_lingers.told)
+		return any;
+	if (!at_once && now_ns < p->map_next_ns) {
+		p->map_due_ns = p->map_next_ns;
+		return any;
 	}
+	map_loss_tell(p, &p->map_full, ACTION_NONE);
+	map_loss_tell(p, &p->map_lingers, ACTION_FREE);
+	p->map_next_ns = now_ns + MAP_LOST_EVERY_NS;
+	p->map_due_ns = 0;
 	return any;
+}
+
+static void losses_fold(struct pipeline *p, bool at_once)
+{
+	bool ring = ring_losses(p), map = map_losses(p, at_once);
+
+	p->lost_place = 0;
+	if ((ring || map) && !p->resync_due_ns)
+		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
 }
 
 void losses_check(struct pipeline *p)
 {
-	bool ring = ring_losses(p), other = other_losses(p);
-
-	p->lost_place = 0;
-	if ((ring || other) && !p->resync_due_ns)
-		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
+	losses_fold(p, true);
 }
 
 /*
@@ -248,7 +272,7 @@ void losses_look(struct pipeline *p)
 			p->looked_at + p->config->ring_bytes - ring_record_size(sizeof(struct pl_process));
 	p->looked_at = at;
 	if (!p->lost_place || at >= p->lost_place || ring_is_empty(p->ring))
-		losses_check(p);
+		losses_fold(p, false);
 }
 
 /* Runs of programs that the kernel skipped because one was running already on that processor. Asked for rarely. */

@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +23,11 @@
 #include "live/lib/tracer.h"
 #include "util/cleanup.h"
 
+#define TRACKED_MAX 65536 /* of bpf/portlog.bpf.h */
+#define N_CROWD 74000
+#define CROWD_PARTS 4 /* processes: one may not have so many files */
+#define N_DROPS 1200
+#define DROP_NS 3000000
 #define OP_BIND 56 /* of include/uapi/linux/io_uring.h, 6.11 */
 #define URING_PORT 24101
 #define PATIENCE_MS 20000
@@ -35,6 +42,7 @@ struct seen {
 
 static struct seen seen[65536];
 static uint64_t lost, resyncs;
+static uint64_t map_lost, map_lines; /* where: map */
 
 static void fold(const struct event *e)
 {
@@ -49,6 +57,10 @@ static void fold(const struct event *e)
 	resyncs += !strcmp(action, "resync");
 	if (!strcmp(action, "lost"))
 		lost += json_number(e->root, "count");
+	if (strcmp(json_text(e->root, "where"), "map") != 0)
+		return;
+	map_lost += json_number(e->root, "count");
+	map_lines++;
 }
 
 static bool resynced(void)
@@ -153,12 +165,95 @@ static void case_return_unseen(struct tracer *tracer)
 		 seen[URING_PORT].released);
 }
 
+/* ---- a full map ---- */
+
+/* Its sockets are open until the pipe ends. */
+static void crowd_part(unsigned part, int until)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	char byte;
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK + part);
+	for (unsigned i = 0; i < N_CROWD / CROWD_PARTS; i++) {
+		int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+		to.sin_port = htons((uint16_t)(1024 + i));
+		if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof(to)))
+			_exit(1);
+	}
+	_exit(read(until, &byte, 1) != 0);
+}
+
+static bool all_counted(void)
+{
+	return map_lost >= N_CROWD - TRACKED_MAX;
+}
+
+static bool one_more_counted(void)
+{
+	return map_lost > N_CROWD - TRACKED_MAX;
+}
+
+static bool drops_counted(void)
+{
+	return map_lost >= N_CROWD - TRACKED_MAX + 1 + N_DROPS;
+}
+
+/* One now and then, so that the reader looks between two of them. */
+static void drop_slowly(void)
+{
+	const struct itimerspec pace = { { .tv_nsec = DROP_NS }, { .tv_nsec = DROP_NS } };
+	auto_close int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	uint64_t turns;
+
+	timerfd_settime(timer, 0, &pace, NULL);
+	for (unsigned i = 0; i < N_DROPS; i++) {
+		if (read(timer, &turns, sizeof(turns)) != sizeof(turns))
+			tap_bail("a timer: %s", strerror(errno));
+		close(socket_at(SOCK_DGRAM, FLOOD_PORT));
+	}
+}
+
+static void case_map_full(struct tracer *tracer)
+{
+	static const char name[] = "a full map: every socket beyond it is counted, in few lines";
+	struct rlimit files = { N_CROWD / CROWD_PARTS + 100, N_CROWD / CROWD_PARTS + 100 };
+	uint64_t begin, seconds;
+	int until[2];
+
+	if (setrlimit(RLIMIT_NOFILE, &files) || pipe(until)) {
+		tap_skip(name, "no right to open so many files");
+		return;
+	}
+	for (unsigned i = 0; i < CROWD_PARTS; i++) {
+		if (fork())
+			continue;
+		close(until[1]);
+		crowd_part(i, until[0]);
+	}
+	(void)read_until(tracer, all_counted);
+	tap_note("%ju counted of %u, in %ju lines", (uintmax_t)map_lost, N_CROWD - TRACKED_MAX,
+		 (uintmax_t)map_lines);
+	close(socket_at(SOCK_DGRAM, FLOOD_PORT));
+	(void)read_until(tracer, one_more_counted); /* while it looks at everything it reads nothing */
+	map_lines = 0;
+	begin = now_ms();
+	drop_slowly();
+	(void)read_until(tracer, drops_counted);
+	seconds = (now_ms() - begin) / 1000 + 1;
+	tap_result(map_lost == N_CROWD - TRACKED_MAX + 1 + N_DROPS && map_lines <= 15 * seconds, "%s", name);
+	tap_note("then %u more in %ju lines and %ju s", N_DROPS, (uintmax_t)map_lines, (uintmax_t)seconds);
+	close(until[1]);
+	for (unsigned i = 0; i < CROWD_PARTS; i++)
+		wait(NULL);
+}
+
 /* ---- the whole ---- */
 
-static void start_portlog(struct tracer *tracer)
+static void start_portlog(struct tracer *tracer, const char *ring)
 {
 	char inode[16];
-	const char *args[] = { "trace", "-j",  "--ring", "256K", "--hooks", getenv("HOOKS") ?: "auto",
+	const char *args[] = { "trace", "-j",  "--ring", ring, "--hooks", getenv("HOOKS") ?: "auto",
 			       "netns", inode, NULL };
 	auto_free char *said = NULL;
 
@@ -176,6 +271,13 @@ static void start_portlog(struct tracer *tracer)
 	tap_bail("portlog did not get to synced: %s", said);
 }
 
+static void stop_portlog(struct tracer *tracer)
+{
+	if (tracer_stop(tracer))
+		tap_note("portlog did not end with status 0");
+	tracer_done(tracer);
+}
+
 int main(void)
 {
 	struct tracer tracer;
@@ -184,10 +286,11 @@ int main(void)
 		return tap_skip_all("needs root");
 	if (net_new_namespace())
 		tap_bail("a network namespace of our own: %s", strerror(errno));
-	start_portlog(&tracer);
+	start_portlog(&tracer, "256K");
 	case_return_unseen(&tracer);
-	if (tracer_stop(&tracer))
-		tap_note("portlog did not end with status 0");
-	tracer_done(&tracer);
+	stop_portlog(&tracer);
+	start_portlog(&tracer, "8M");
+	case_map_full(&tracer);
+	stop_portlog(&tracer);
 	return tap_end();
 }
