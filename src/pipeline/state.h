@@ -83,6 +83,7 @@ struct pipeline {
 	bool unchecked;                        /* records came since skipped programs were asked for */
 	uint64_t resync_next_ns;               /* not before */
 	uint64_t resync_added, resync_removed; /* since the last resync that was told */
+	bool hooks_missed;                     /* since the last resync: what is in the map may be gone */
 	bool resync_repeats;                   /* the next one is the second look of one */
 	uint32_t netns[TRACER_NETNS_MAX];      /* only these; n_netns 0: all */
 	size_t n_netns;

@@ -13,6 +13,7 @@
 	(1100 * NS_PER_MS) /* after which bpf/sockets.bpf.c takes a return that was not seen for missed */
 #define MAP_LOST_EVERY_NS (100 * NS_PER_MS)
 #define TCP_STATE_LISTEN 10
+#define PLACES_MAX 64 /* namespaces whose sockets are asked for at one resync */
 
 /* ---- snapshot ---- */
 
@@ -285,6 +286,7 @@ void missed_check(struct pipeline *p)
 	if (p->config->verbose)
 		statistics_print(p);
 	lost_tell(p, missed - p->missed_seen, LOST_HOOK, ACTION_NONE);
+	p->hooks_missed = true;
 	p->missed_seen = missed;
 	if (!p->resync_due_ns)
 		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
@@ -457,6 +459,101 @@ static uint64_t gone_remove(struct pipeline *p, uint64_t begin_ns)
 	return removed;
 }
 
+/* ---- what the hooks still track and the kernel has no more ---- */
+
+/*
+ * No hook of the tracepoint set sees the end of a kernel's UDP socket, and any may have been skipped. Only what the
+ * kernel's list is sure to have is looked for there: a TCP socket that is bound and does not listen is in none before 6.8.
+ */
+static bool is_listed(struct pipeline *p, const struct entry *e, uint64_t begin_ns)
+{
+	struct pl_tracked now;
+
+	if (!(e->told.kernel || p->hooks_missed) || !e->sk || e->tracked_ns >= begin_ns ||
+	    tracer_tracked_get(p->tracer, e->sk, &now) || now.since_ns != e->tracked_ns)
+		return false;
+	return e->told.proto == PROTO_UDP || now.state == TCP_STATE_LISTEN;
+}
+
+struct roll_call {
+	struct pipeline *pipeline;
+	uint32_t netns;
+};
+
+/* Sockets of the kernel may have no inode, and cookies are made late: what could be it is taken for it. */
+static int present_row(void *arg, const struct diag_row *row)
+{
+	const struct roll_call *call = arg;
+	struct pipeline *p = call->pipeline;
+	struct entry *e = NULL;
+
+	while ((e = ledger_on_port(p->ledger, call->netns, row->proto, row->port, e)))
+		if (e->inode == row->inode || (e->cookie && e->cookie == row->cookie))
+			e->present = true;
+	return 0;
+}
+
+static bool places_have(const uint32_t *places, size_t n, uint32_t netns)
+{
+	for (size_t i = 0; i < n; i++)
+		if (places[i] == netns)
+			return true;
+	return false;
+}
+
+static bool places_add(uint32_t *places, size_t *n, uint32_t netns)
+{
+	if (places_have(places, *n, netns))
+		return true;
+	if (*n == PLACES_MAX)
+		return false;
+	places[(*n)++] = netns;
+	return true;
+}
+
+/* false: it could not be asked, so nobody there is known to be gone. */
+static bool roll_call(struct pipeline *p, uint32_t netns)
+{
+	struct diag_query tcp = { .tcp = true, .states = 1u << TCP_STATE_LISTEN };
+	struct diag_query udp = { .udp = true };
+	struct roll_call call = { .pipeline = p, .netns = netns };
+	struct sockdiag *sd = diags_get(p->diags, netns, NULL);
+
+	return sd && !sockdiag_dump(sd, &tcp, present_row, &call) &&
+	       !sockdiag_dump(sd, &udp, present_row, &call);
+}
+
+static uint64_t ghosts_remove(struct pipeline *p, uint64_t begin_ns)
+{
+	uint32_t places[PLACES_MAX];
+	struct entry *e, *next;
+	uint64_t removed = 0;
+	size_t n = 0;
+
+	for (e = ledger_next(p->ledger, NULL); e; e = ledger_next(p->ledger, e)) {
+		if (!is_listed(p, e, begin_ns) || !places_add(places, &n, e->told.netns))
+			continue;
+		e->called = p->mark;
+		e->present = false;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!roll_call(p, places[i]))
+			places[i] = 0;
+	drain_to_here(p); /* whoever closed meanwhile has told so */
+	for (e = ledger_next(p->ledger, NULL); e; e = next) {
+		next = ledger_next(p->ledger, e);
+		if (e->called != p->mark || e->present || !places_have(places, n, e->told.netns))
+			continue;
+		tracer_untrack(p->tracer, e->sk, e->tracked_ns);
+		entry_tell_snapshot(p, e);
+		tell_release_of(p, e, clock_boot_ns());
+		ledger_release(p->ledger, e, clock_boot_ns());
+		removed++;
+	}
+	p->hooks_missed = false;
+	return removed;
+}
+
 /* Only a pass in which nothing more was lost makes the ledger right: until then what was mended is summed up. */
 static void resync_tell(struct pipeline *p, uint64_t kept)
 {
@@ -498,6 +595,7 @@ int pipeline_resync(struct pipeline *p)
 		(void)missing_add(p, &c);
 		untold_tell(p);
 		p->resync_removed += gone_remove(p, begin_ns);
+		p->resync_removed += ghosts_remove(p, begin_ns);
 	}
 	free(c.missing);
 	p->resync_added += p->snapshot_count - before;
