@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Who is in the way of a call that failed: what the hook found, ranked, and what only user space can add. */
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -215,7 +216,7 @@ static void holder_connection(struct pipeline *p, struct holder *h, const struct
 	struct owner owners[LEDGER_OWNERS_MAX];
 	size_t n = 0;
 
-	if (h->kind == HOLDER_CLIENT && !h->pid && !enrich_port_is_ephemeral(p->enrich, rec->port))
+	if (h->kind == HOLDER_CLIENT && !h->pid && !place_gives_port(p, rec->netns, rec->port))
 		h->kind = HOLDER_ACCEPTED;
 	if (!owners_scan(p, h->sk, h->inode, owners, LEDGER_OWNERS_MAX, &n) || !n)
 		return;
@@ -299,7 +300,7 @@ static void explained_tell(struct pipeline *p, struct record *rec, struct proces
 		entry_tell_snapshot(p, e);
 		rec->socket_id = e->id;
 	}
-	facts.unprivileged_port_start = enrich_unprivileged_port_start(p->enrich);
+	facts.unprivileged_port_start = rec->error == EACCES ? place_port_start(p, rec->netns) : -1;
 	if (process && !process->enriched)
 		enrich_process(p->enrich, process);
 	for (size_t i = 0; i < n; i++)

@@ -207,9 +207,11 @@ static int parts_make(struct pipeline *p)
 	p->lingers = lingers_new();
 	p->handoffs = handoffs_new();
 	p->diags = diags_new();
+	p->places = places_new();
+	p->proc_fd = openat(p->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->processes)
 		p->enrich = enrich_new(p->root_fd, p->processes);
-	if (!p->ledger || !p->lingers || !p->handoffs || !p->diags || !p->enrich)
+	if (!p->ledger || !p->lingers || !p->handoffs || !p->diags || !p->places || !p->enrich)
 		return fail(-ENOMEM, "start");
 	return loop_new(&p->loop);
 }
@@ -239,7 +241,7 @@ static int pipeline_open(struct pipeline *p)
 	struct utsname kernel;
 	int r;
 
-	p->clock_fd = p->root_fd = p->output.fd = p->output.talk_fd = -1;
+	p->clock_fd = p->root_fd = p->proc_fd = p->output.fd = p->output.talk_fd = -1;
 	reader_yields();
 	r = parts_make(p);
 	if (r < 0)
@@ -272,11 +274,14 @@ static void pipeline_close(struct pipeline *p)
 	enrich_free(p->enrich);
 	processes_free(p->processes);
 	diags_free(p->diags);
+	places_free(p->places);
 	ring_close(p->ring);
 	tracer_close(p->tracer);
 	loop_free(p->loop);
 	if (p->clock_fd >= 0)
 		close(p->clock_fd);
+	if (p->proc_fd >= 0)
+		close(p->proc_fd);
 	if (p->root_fd >= 0)
 		close(p->root_fd);
 }

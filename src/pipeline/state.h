@@ -32,6 +32,7 @@ struct map_loss {
 struct lingers;
 struct handoffs;
 struct diags;
+struct places;
 
 struct pipeline {
 	const struct pipeline_config *config;
@@ -44,6 +45,7 @@ struct pipeline {
 	struct lingers *lingers;
 	struct handoffs *handoffs;
 	struct diags *diags;
+	struct places *places;
 	void *sink;
 	struct {
 		struct sink_options options;
@@ -89,6 +91,7 @@ struct pipeline {
 	size_t n_netns;
 	int clock_fd;
 	int root_fd;
+	int proc_fd;
 	bool busy;    /* records come: the reader looks by itself */
 	bool syncing; /* the first snapshot is under way: its rows are told when it is complete */
 	bool stop;
@@ -153,6 +156,13 @@ struct sockdiag *diags_get(struct diags *d, uint32_t netns, bool *ret_gone);
 /* Close what is idle: an open one keeps its namespace alive. */
 void diags_tick(struct diags *d, uint64_t now_ns);
 uint64_t diags_next_ns(const struct diags *d); /* 0: none is open */
+
+/* ---- places.c: the sysctls of a socket's own network namespace ---- */
+struct places *places_new(void);
+struct places *places_free(struct places *ps);
+int place_port_start(struct pipeline *p, uint32_t netns); /* ip_unprivileged_port_start; -1: unknown */
+/* Is @port in ip_local_port_range? The kernel's own range where that is unknown. */
+bool place_gives_port(struct pipeline *p, uint32_t netns, uint16_t port);
 
 /* ---- linger.c: when is a port free? ---- */
 struct lingers *lingers_new(void);

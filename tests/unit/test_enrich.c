@@ -654,26 +654,6 @@ static void the_session_knows_boot_host_and_namespace(void **state)
 	assert_string_equal(s.boot_id, "");
 }
 
-static void the_first_unprivileged_port_is_a_port_or_unknown(void **state)
-{
-	static const struct {
-		const char *text;
-		int port;
-	} rows[] = { { NULL, -1 },      { "1024\n", 1024 }, { "0\n", 0 }, { "65536\n", 65536 },
-		     { "65537\n", -1 }, { "x", -1 },        { "", -1 } };
-	struct world *w = *state;
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct enrich *e = enrich_new(w->fd, w->ps);
-
-		if (rows[i].text)
-			put(w, "proc/sys/net/ipv4/ip_unprivileged_port_start", rows[i].text);
-		assert_int_equal(enrich_unprivileged_port_start(e), rows[i].port);
-		assert_int_equal(enrich_unprivileged_port_start(e), rows[i].port);
-		enrich_free(e);
-	}
-}
-
 static void ports_that_the_kernel_chooses_are_those_of_its_range(void **state)
 {
 	static const struct {
@@ -755,7 +735,6 @@ int main(void)
 		T(thousands_of_learned_names_are_not_all_kept),
 		T(a_view_gets_all_its_names_at_once),
 		T(the_session_knows_boot_host_and_namespace),
-		T(the_first_unprivileged_port_is_a_port_or_unknown),
 		T(ports_that_the_kernel_chooses_are_those_of_its_range),
 		T(an_empty_world_is_no_fault),
 	};
