@@ -5,6 +5,8 @@
  */
 #include "tell.bpf.h"
 
+#define UNDER_WAY_NS 1000000000ull /* longer than any bind or listen takes to return */
+
 /* Does @sk hold a port that portlog tells of: a listener, bound, or UDP; no connection that only got some port. */
 static __always_inline bool holds_port(struct sock *sk)
 {
@@ -78,6 +80,27 @@ subprog void row_write(struct seq_file *seq, struct sock *sk, struct task_struct
 	bpf_seq_write(seq, &row, sizeof(row));
 }
 
+/*
+ * The socket is there and its bind or listen returned long ago, but the program that should have seen it was skipped: what
+ * it would have noted is noted here, as lost, for the resync to tell. A bind that is under way is left alone.
+ */
+subprog void row_missed(struct sock *sk, struct pl_tracked *t)
+{
+	bool listens = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN;
+	u32 uid;
+
+	if (t->told != PL_TOLD_NOT && (!listens || t->flags & PL_LISTENED))
+		return;
+	if (bpf_ktime_get_boot_ns() - t->since_ns < UNDER_WAY_NS || t->inode != socket_inode(sk, &uid))
+		return;
+	if (listens) {
+		t->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+		t->state = TCP_LISTEN;
+		t->flags = (t->flags | PL_LISTENED) & ~PL_EPHEMERAL;
+	}
+	t->told = success_hidden(t) ? PL_TOLD_HIDDEN : PL_TOLD_LOST;
+}
+
 SEC("iter/task_file")
 int each_file(struct bpf_iter__task_file *ctx)
 {
@@ -108,6 +131,8 @@ int each_file(struct bpf_iter__task_file *ctx)
 	if (!netns_wanted(sk) || !holds_port(sk) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
 		return 0;
 	known_as = bpf_map_lookup_elem(&tracked, &key);
+	if (known_as)
+		row_missed(sk, known_as);
 	if (known_as && (!*(volatile unsigned int *)&tell_owners || known_as->told == PL_TOLD_HIDDEN ||
 			 known_as->told == PL_TOLD_NOT))
 		return 0;

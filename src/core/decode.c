@@ -246,6 +246,7 @@ void decode_holder(const struct pl_holder *h, enum proto proto, struct holder *r
 	ret->pid = h->pid;
 	ret->uid = h->uid;
 	ret->start_ns = h->start_ns;
+	ret->exec_id = h->exec_id;
 	ret->tracked_ns = h->flags & PL_TRACKED ? h->since_ns : 0;
 	since_set(h->flags, h->since_ns, h->start_ns, &ret->since_ns, &ret->since_precision);
 	ret->last_owner = !(h->flags & PL_TRACKED);

@@ -54,16 +54,24 @@ static void explain_low_port(struct matter *m)
 	unsigned start = first_free_port(m->facts);
 	const char *exe = m->view->process ? m->view->process->exe : NULL;
 
-	clause_say(&m->reason, "ports below %u need CAP_NET_BIND_SERVICE, which uid %u here does not have",
-		   start, m->rec->uid);
+	if (m->rec->port < start)
+		clause_say(&m->reason,
+			   "ports below %u need CAP_NET_BIND_SERVICE, which uid %u here does not have", start,
+			   m->rec->uid);
+	else
+		clause_say(&m->reason,
+			   "ports below ip_unprivileged_port_start of this network namespace need "
+			   "CAP_NET_BIND_SERVICE, which uid %u here does not have",
+			   m->rec->uid);
 	if (service_of(m->view->process))
 		clause_say(&m->hint, "AmbientCapabilities=CAP_NET_BIND_SERVICE in %s, ",
 			   service_of(m->view->process));
 	else
 		clause_say(&m->hint, "sudo setcap cap_net_bind_service=+ep %s, ",
 			   is_shell_plain(exe) ? exe : "PROGRAM");
-	clause_say(&m->hint, "or sudo sysctl -w net.ipv4.ip_unprivileged_port_start=%u, or a port from %u up",
-		   m->rec->port, start);
+	clause_say(&m->hint, "or sudo sysctl -w net.ipv4.ip_unprivileged_port_start=%u", m->rec->port);
+	if (m->rec->port < start)
+		clause_say(&m->hint, ", or a port from %u up", start);
 }
 
 static void explain_lsm(struct matter *m)
@@ -207,6 +215,9 @@ static enum reason reason_denied(const struct record *rec, const struct explain_
 		return REASON_LSM;
 	if (rec->error == EPERM)
 		return REASON_CGROUP;
+	/* The protocol itself has no other EACCES; nobody may know how high the namespace's low ports go. */
+	if (facts->unprivileged_port_start < 0)
+		return REASON_LOW_PORT;
 	return rec->port && rec->port < first_free_port(facts) ? REASON_LOW_PORT : REASON_LSM;
 }
 

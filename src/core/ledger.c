@@ -389,6 +389,7 @@ static void past_remember(struct ledger *led, const struct entry *e, uint64_t no
 	p->owner.pid = e->key.pid;
 	p->owner.uid = e->told.uid;
 	p->owner.start_ns = e->key.start_ns;
+	p->owner.exec_id = e->key.exec_id;
 	memcpy(p->owner.comm, e->told.comm, sizeof(p->owner.comm));
 }
 
@@ -460,6 +461,7 @@ void entry_holder(const struct entry *e, struct holder *ret)
 	for (uint32_t i = 0; i < e->n_owners; i++)
 		ret->init_too = ret->init_too || e->owners[i].pid == 1;
 	ret->start_ns = e->key.start_ns;
+	ret->exec_id = e->key.exec_id;
 	memcpy(ret->comm, e->told.comm, sizeof(ret->comm));
 }
 

@@ -26,6 +26,8 @@ struct entry {
 	uint32_t n_owners;
 	uint32_t owners_count; /* seen, which may be more */
 	uint32_t mark;         /* of the last resync that found it */
+	uint32_t called;       /* of the last one that looked for it in the kernel's own list */
+	bool present;          /* it was there */
 	bool snapshot_untold;  /* found by a snapshot that is still under way */
 	bool unsure; /* nobody has it open: it may have been on its way out when the snapshot saw it */
 	bool handed; /* its binder is gone, others have it */
@@ -44,6 +46,7 @@ struct past_owner {
 	uint32_t pid;
 	uint32_t uid;
 	uint64_t start_ns;
+	uint64_t exec_id;
 	char comm[16];
 	struct process *process; /* NULL: unknown */
 };

@@ -156,6 +156,11 @@ struct process *processes_find_pid(struct processes *ps, uint32_t pid, uint64_t 
 	return p ? touched(ps, p) : NULL;
 }
 
+struct process *processes_find_program(struct processes *ps, const struct process_key *key)
+{
+	return key->exec_id ? processes_find(ps, key) : processes_find_pid(ps, key->pid, key->start_ns);
+}
+
 struct process *processes_get(struct processes *ps, const struct process_key *key, bool *ret_new)
 {
 	struct process *p = processes_find(ps, key);

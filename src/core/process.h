@@ -60,6 +60,8 @@ struct processes *processes_free(struct processes *ps);
  */
 struct process *processes_get(struct processes *ps, const struct process_key *key, bool *ret_new);
 struct process *processes_find(struct processes *ps, const struct process_key *key); /* NULL: not seen */
+/* The same; with exec_id 0, which no program has, the newest one of that process. */
+struct process *processes_find_program(struct processes *ps, const struct process_key *key);
 /* The newest exec of (pid, start_ns); NULL: not seen. */
 struct process *processes_find_pid(struct processes *ps, uint32_t pid, uint64_t start_ns);
 struct process *process_ref(struct process *p); /* NULL is fine */

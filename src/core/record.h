@@ -176,6 +176,7 @@ struct owner {
 	uint32_t pid;
 	uint32_t uid;
 	uint64_t start_ns;
+	uint64_t exec_id; /* as in struct process_key; 0: not known */
 	char comm[16];
 	const struct process *process; /* NULL: nothing more is known */
 };
@@ -220,6 +221,7 @@ struct holder {
 	uint32_t ifindex;      /* bound device; 0: none */
 	uint32_t l3mdev;       /* VRF of the port; 0: none */
 	uint64_t start_ns;
+	uint64_t exec_id; /* which program of its process it was; 0: not known */
 	char comm[16];
 	const struct process *process;   /* NULL: nothing more than pid, uid, comm is known */
 	const struct bound_by *bound_by; /* NULL: for itself, as far as is known */

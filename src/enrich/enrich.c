@@ -53,7 +53,6 @@ struct enrich {
 	bool legacy_cgroups; /* there are v1 hierarchies, which may say more */
 	char cgroup_mount[PATH_MAX];
 	uint64_t sysctls_ns; /* when these were read; 0: never */
-	int port_start;      /* ip_unprivileged_port_start */
 	unsigned ephemeral_low, ephemeral_high;
 };
 
@@ -269,31 +268,18 @@ static void read_sysctls(struct enrich *e)
 	uint64_t now = now_ns();
 	unsigned low, high;
 	char text[32];
-	uint32_t port;
 	size_t len;
 
 	if (e->sysctls_ns && now - e->sysctls_ns < SYSCTL_NS)
 		return;
 	e->sysctls_ns = now;
-	e->port_start = -1;
 	e->ephemeral_low = 32768; /* the kernel's own range */
 	e->ephemeral_high = 60999;
-	if (!proc_read(e->proc_fd, "sys/net/ipv4/ip_unprivileged_port_start", text, sizeof(text), &len)) {
-		text[strcspn(text, "\n")] = '\0';
-		if (!parse_u32(text, &port) && port <= 65536)
-			e->port_start = (int)port;
-	}
 	if (!proc_read(e->proc_fd, "sys/net/ipv4/ip_local_port_range", text, sizeof(text), &len) &&
 	    sscanf(text, "%5u %5u", &low, &high) == 2) {
 		e->ephemeral_low = low;
 		e->ephemeral_high = high;
 	}
-}
-
-int enrich_unprivileged_port_start(struct enrich *e)
-{
-	read_sysctls(e);
-	return e->port_start;
 }
 
 bool enrich_port_is_ephemeral(struct enrich *e, uint16_t port)

@@ -38,9 +38,7 @@ const char *enrich_netns(struct enrich *e, uint32_t inode);                    /
 uint32_t enrich_netns_inode(struct enrich *e, const char *name);
 /* Remember what a namespace is called (a container's name), unless it is known already. */
 void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name);
-/* ip_unprivileged_port_start of this namespace as far as it can be read without entering it, else -1. */
-int enrich_unprivileged_port_start(struct enrich *e);
-/* Does the kernel choose @port by itself (ip_local_port_range, read the same way)? */
+/* Does the kernel choose @port by itself (ip_local_port_range of portlog's own namespace)? */
 bool enrich_port_is_ephemeral(struct enrich *e, uint16_t port);
 /* boot id and hostname for @s. */
 void enrich_session(struct enrich *e, struct session *s);

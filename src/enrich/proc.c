@@ -72,15 +72,18 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
 	struct proc_stat st = { 0 };
 	unsigned long long start;
+	unsigned threads;
 	size_t len = 0;
+	char state;
 
 	/* then state ppid pgrp session tty tpgid flags, 4 fault counts, 4 times, priority nice threads, 0, start */
 	if (!open || !close || close < open ||
 	    sscanf(close + 1,
-		   " %*c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   &st.ppid, &start) != 2)
+		   " %c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %llu", &state,
+		   &st.ppid, &threads, &start) != 4)
 		return -EINVAL;
 	st.start_ticks = start;
+	st.ended = (state == 'Z' || state == 'X') && threads < 2;
 	len = (size_t)(close - open - 1);
 	memcpy(st.comm, open + 1, len < sizeof(st.comm) ? len : sizeof(st.comm));
 	*ret = st;

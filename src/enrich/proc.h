@@ -11,6 +11,11 @@ struct proc_stat {
 	char comm[16]; /* not always terminated */
 	uint32_t ppid;
 	uint64_t start_ticks; /* since boot, CLK_TCK a second */
+	/*
+	 * A zombie, whose files are closed. The state is the first thread's; where that alone has ended, the others are
+	 * counted still: it stays for them (release_task() takes each away as it ends, the first one last).
+	 */
+	bool ended;
 };
 
 /* Take /proc/PID/stat apart: comm may contain anything, also ") S 1 ". 0 or -EINVAL. */

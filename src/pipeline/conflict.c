@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Who is in the way of a call that failed: what the hook found, ranked, and what only user space can add. */
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -127,10 +128,12 @@ static void holder_since(struct pipeline *p, struct holder *h)
 
 static void holder_process(struct pipeline *p, struct holder *h, uint64_t cgroup_id)
 {
-	struct record who = { .pid = h->pid, .start_ns = h->start_ns, .uid = h->uid, .cgroup_id = cgroup_id };
+	struct record who = { .pid = h->pid,
+			      .start_ns = h->start_ns,
+			      .exec_id = h->exec_id,
+			      .uid = h->uid,
+			      .cgroup_id = cgroup_id };
 
-	if (!h->pid || processes_find_pid(p->processes, h->pid, h->start_ns))
-		return;
 	memcpy(who.comm, h->comm, sizeof(who.comm));
 	(void)process_of(p, &who);
 }
@@ -140,6 +143,7 @@ static void holder_take(struct holder *h, const struct owner *owner)
 	h->pid = owner->pid;
 	h->uid = owner->uid;
 	h->start_ns = owner->start_ns;
+	h->exec_id = owner->exec_id;
 	memcpy(h->comm, owner->comm, sizeof(h->comm));
 }
 
@@ -171,6 +175,19 @@ static void holder_handed(struct holder *h, const struct entry *e)
 	h->owners_count = e->owners_count > 1 ? e->owners_count : 0;
 }
 
+/* Who has it open, when that is not who bound it. */
+static void holder_found(struct holder *h, const struct owner *owners, size_t n)
+{
+	h->owners_count = n > 1 ? (uint32_t)n : 0;
+	for (size_t i = 0; i < n; i++)
+		if (owners[i].pid == h->pid && owners[i].start_ns == h->start_ns)
+			return;
+	if (n)
+		holder_inherits(h, &owners[0]);
+	else
+		h->kind = HOLDER_IN_FLIGHT;
+}
+
 /*
  * Its binder may be gone, or have sent the descriptor away. Then whoever has the socket open inherited it; nobody does:
  * it is on its way in a message. A socket that was let go while we looked stays its binder's, unless that is known to
@@ -196,11 +213,7 @@ static void holder_inherited(struct pipeline *p, struct holder *h, const struct 
 	if (alive && !there)
 		return;
 	if (scanned) {
-		if (n)
-			holder_inherits(h, &owners[0]);
-		else
-			h->kind = HOLDER_IN_FLIGHT;
-		h->owners_count = n > 1 ? (uint32_t)n : 0;
+		holder_found(h, owners, n);
 	} else if (e && e->handed) {
 		holder_handed(h, e);
 	} else if (there || gone_before(p->handoffs, h->pid, h->start_ns, rec->time_ns)) {
@@ -215,7 +228,7 @@ static void holder_connection(struct pipeline *p, struct holder *h, const struct
 	struct owner owners[LEDGER_OWNERS_MAX];
 	size_t n = 0;
 
-	if (h->kind == HOLDER_CLIENT && !h->pid && !enrich_port_is_ephemeral(p->enrich, rec->port))
+	if (h->kind == HOLDER_CLIENT && !h->pid && !place_gives_port(p, rec->netns, rec->port))
 		h->kind = HOLDER_ACCEPTED;
 	if (!owners_scan(p, h->sk, h->inode, owners, LEDGER_OWNERS_MAX, &n) || !n)
 		return;
@@ -238,6 +251,7 @@ static void holder_time_wait(struct pipeline *p, struct holder *h, const struct 
 		h->pid = past->pid;
 		h->uid = past->uid;
 		h->start_ns = past->start_ns;
+		h->exec_id = past->exec_id;
 		h->since_ns = past->gone_ns;
 		h->since_precision = SINCE_EXACT;
 		h->last_owner = true;
@@ -298,18 +312,11 @@ static void explained_tell(struct pipeline *p, struct record *rec, struct proces
 		entry_tell_snapshot(p, e);
 		rec->socket_id = e->id;
 	}
-	facts.unprivileged_port_start = enrich_unprivileged_port_start(p->enrich);
+	facts.unprivileged_port_start = rec->error == EACCES ? place_port_start(p, rec->netns) : -1;
 	if (process && !process->enriched)
 		enrich_process(p->enrich, process);
-	for (size_t i = 0; i < n; i++) {
-		struct process *hp =
-			holders[i].pid ? processes_find_pid(p->processes, holders[i].pid, holders[i].start_ns)
-				       : NULL;
-
-		if (hp && !hp->enriched)
-			enrich_process(p->enrich, hp);
-		holders[i].process = hp;
-	}
+	for (size_t i = 0; i < n; i++)
+		holders[i].process = side_process(p, holders[i].pid, holders[i].start_ns, holders[i].exec_id);
 	enrich_bound_by(p->enrich, &extra);
 	rec->reason = explain_reason(rec, holders, n, &facts);
 	explain(&extra, &facts, &why);

@@ -40,8 +40,10 @@ void entry_tell_snapshot(struct pipeline *p, struct entry *e)
 	rec.time_ns = e->told.time_ns;
 	rec.since_precision = e->told.since_precision;
 	if (e->key.pid) {
-		owners[extra.n_owners] =
-			(struct owner){ .pid = e->key.pid, .uid = e->told.uid, .start_ns = e->key.start_ns };
+		owners[extra.n_owners] = (struct owner){ .pid = e->key.pid,
+							 .uid = e->told.uid,
+							 .start_ns = e->key.start_ns,
+							 .exec_id = e->key.exec_id };
 		memcpy(owners[extra.n_owners++].comm, e->told.comm, sizeof(owners[0].comm));
 	}
 	for (uint32_t i = 0; i < e->n_owners && extra.n_owners < LEDGER_OWNERS_MAX; i++)
@@ -187,7 +189,9 @@ static void feed_snapshot(struct pipeline *p, struct record *rec)
 static void feed_owner(struct pipeline *p, const struct pl_event *event)
 {
 	struct entry *e = ledger_find(p->ledger, event->sk);
-	struct owner owner = { .pid = event->pid, .uid = event->uid, .start_ns = event->start_ns };
+	struct owner owner = {
+		.pid = event->pid, .uid = event->uid, .start_ns = event->start_ns, .exec_id = event->exec_id
+	};
 	struct record rec;
 
 	memcpy(owner.comm, event->comm, sizeof(owner.comm));

@@ -76,14 +76,6 @@ struct handoffs *handoffs_free(struct handoffs *h, struct pipeline *p)
 	return NULL;
 }
 
-/* The state stands behind the last bracket: comm may have any in it. A zombie has closed its files. */
-static bool is_zombie(const char *stat)
-{
-	const char *at = strrchr(stat, ')');
-
-	return at && (!strncmp(at, ") Z", 3) || !strncmp(at, ") X", 3));
-}
-
 /* Field 22 of /proc/PID/stat is start_boottime in clock ticks. */
 bool process_start(uint32_t pid, struct owner *ret)
 {
@@ -111,7 +103,7 @@ bool process_alive(uint32_t pid, uint64_t start_ns)
 
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
 	if (proc_read(-1, path, text, sizeof(text), &len) < 0 || proc_stat_parse(text, &stat) < 0 ||
-	    is_zombie(text))
+	    stat.ended)
 		return false;
 	return !start_ns || stat.start_ticks == start_ns / tick_ns;
 }
@@ -227,6 +219,7 @@ static void row_owner(struct owner *o, const struct pl_owner *row)
 	o->pid = row->pid;
 	o->uid = row->uid;
 	o->start_ns = row->start_ns;
+	o->exec_id = row->exec_id;
 	memcpy(o->comm, row->comm, sizeof(o->comm));
 }
 

@@ -24,9 +24,15 @@ struct budget {
 	uint64_t refused;
 };
 
+/* What found no room in a map: so much, of which so much was told. */
+struct map_loss {
+	uint64_t now, told;
+};
+
 struct lingers;
 struct handoffs;
 struct diags;
+struct places;
 
 struct pipeline {
 	const struct pipeline_config *config;
@@ -39,6 +45,7 @@ struct pipeline {
 	struct lingers *lingers;
 	struct handoffs *handoffs;
 	struct diags *diags;
+	struct places *places;
 	void *sink;
 	struct {
 		struct sink_options options;
@@ -54,8 +61,10 @@ struct pipeline {
 	uint64_t lost;
 	uint64_t bad_records; /* of the wrong size or kind */
 	uint64_t lost_seen[PL_KIND_MAX];
-	uint64_t map_full_seen;
-	uint64_t looked_at;  /* position in the ring at the last look for losses */
+	struct map_loss map_full, map_lingers; /* sockets, and ports whose `free` is not followed */
+	uint64_t map_next_ns;                  /* losses of maps are not told before */
+	uint64_t map_due_ns;                   /* and some wait for that; 0: none do */
+	uint64_t looked_at;                    /* position in the ring at the last look for losses */
 	uint64_t lost_place; /* position at which what is known to be lost is told; 0: nothing is */
 	uint64_t fed_to;     /* position of the record under way */
 	uint64_t feed_end;   /* where the drain under way stops */
@@ -76,10 +85,13 @@ struct pipeline {
 	bool unchecked;                        /* records came since skipped programs were asked for */
 	uint64_t resync_next_ns;               /* not before */
 	uint64_t resync_added, resync_removed; /* since the last resync that was told */
+	bool hooks_missed;                     /* since the last resync: what is in the map may be gone */
+	bool resync_repeats;                   /* the next one is the second look of one */
 	uint32_t netns[TRACER_NETNS_MAX];      /* only these; n_netns 0: all */
 	size_t n_netns;
 	int clock_fd;
 	int root_fd;
+	int proc_fd;
 	uint64_t tree_full_seen;
 	uint64_t end_at; /* position in the ring up to which is told when until_fd has ended */
 	bool ending;     /* it has */
@@ -102,6 +114,8 @@ void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, stru
 void record_now(struct record *rec, enum action action);
 /* Interned; NULL: nobody, or no room. */
 struct process *process_of(struct pipeline *p, const struct record *rec);
+/* Who else stands in a record, filled like the event's own process: the program it was, whatever it runs now. */
+struct process *side_process(struct pipeline *p, uint32_t pid, uint64_t start_ns, uint64_t exec_id);
 void record_from_entry(struct record *rec, const struct entry *e, enum action action);
 void tell_release_of(struct pipeline *p, struct entry *e, uint64_t now_ns); /* as a correction */
 
@@ -146,6 +160,13 @@ struct sockdiag *diags_get(struct diags *d, uint32_t netns, bool *ret_gone);
 void diags_tick(struct diags *d, uint64_t now_ns);
 uint64_t diags_next_ns(const struct diags *d); /* 0: none is open */
 
+/* ---- places.c: the sysctls of a socket's own network namespace ---- */
+struct places *places_new(void);
+struct places *places_free(struct places *ps);
+int place_port_start(struct pipeline *p, uint32_t netns); /* ip_unprivileged_port_start; -1: unknown */
+/* Is @port in ip_local_port_range? The kernel's own range where that is unknown. */
+bool place_gives_port(struct pipeline *p, uint32_t netns, uint16_t port);
+
 /* ---- linger.c: when is a port free? ---- */
 struct lingers *lingers_new(void);
 struct lingers *lingers_free(struct lingers *l);
@@ -155,7 +176,8 @@ void linger_cancel(struct pipeline *p, const struct record *rec); /* it has a ne
 void linger_end(struct pipeline *p, uint32_t netns, enum proto proto, uint16_t port, uint64_t now_ns);
 void linger_hint(struct pipeline *p, const struct pl_event *e);
 void lingers_tick(struct pipeline *p, uint64_t now_ns);
-uint64_t lingers_next_ns(const struct lingers *l); /* 0: none */
+uint64_t lingers_next_ns(const struct lingers *l);   /* 0: none */
+uint64_t lingers_forgotten(const struct lingers *l); /* ports whose `free` is not followed: no room */
 
 /* ---- tree.c: the processes of one command, and its end ---- */
 int until_watch(struct pipeline *p);          /* 0 or negative errno */

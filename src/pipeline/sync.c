@@ -9,6 +9,11 @@
 #include "source/netns.h"
 
 #define RESYNC_AFTER_NS (50 * NS_PER_MS) /* after a loss: let the burst pass */
+#define UNDER_WAY_NS \
+	(1100 * NS_PER_MS) /* after which bpf/sockets.bpf.c takes a return that was not seen for missed */
+#define MAP_LOST_EVERY_NS (100 * NS_PER_MS)
+#define TCP_STATE_LISTEN 10
+#define PLACES_MAX 64 /* namespaces whose sockets are asked for at one resync */
 
 /* ---- snapshot ---- */
 
@@ -209,31 +214,60 @@ static bool ring_losses(struct pipeline *p)
 	return any;
 }
 
-static bool other_losses(struct pipeline *p)
+static void map_loss_tell(struct pipeline *p, struct map_loss *loss, enum action action)
 {
-	uint64_t full = tracer_tracked_full(p->tracer);
-	bool any = false;
+	if (loss->now != loss->told)
+		lost_tell(p, loss->now - loss->told, LOST_MAP, action);
+	loss->told = loss->now;
+}
 
-	if (full != p->map_full_seen) {
-		lost_tell(p, full - p->map_full_seen, LOST_MAP, ACTION_NONE);
-		p->map_full_seen = full;
-		any = true;
-	}
-	full = tracer_tree_full(p->tracer);
-	if (full != p->tree_full_seen) {
+/* Processes of the tree that is followed found no room: no resync finds out what comes from them. */
+static void tree_losses(struct pipeline *p)
+{
+	uint64_t full = tracer_tree_full(p->tracer);
+
+	if (full != p->tree_full_seen)
 		lost_tell(p, full - p->tree_full_seen, LOST_TREE, ACTION_NONE);
-		p->tree_full_seen = full; /* no resync finds out who they come from */
+	p->tree_full_seen = full;
+}
+
+/*
+ * With the map full each bind of a storm is one more. They have no place in the stream that would say more than the sum
+ * does, so ten lines a second say it. True: there are new ones.
+ */
+static bool map_losses(struct pipeline *p, bool at_once)
+{
+	uint64_t full = tracer_tracked_full(p->tracer), now_ns = clock_boot_ns();
+	bool any = full != p->map_full.now;
+
+	p->map_full.now = full;
+	p->map_lingers.now = lingers_forgotten(p->lingers);
+	if (p->map_full.now == p->map_full.told && p->map_lingers.now == p->map_lingers.told)
+		return any;
+	if (!at_once && now_ns < p->map_next_ns) {
+		p->map_due_ns = p->map_next_ns;
+		return any;
 	}
+	map_loss_tell(p, &p->map_full, ACTION_NONE);
+	map_loss_tell(p, &p->map_lingers, ACTION_FREE);
+	p->map_next_ns = now_ns + MAP_LOST_EVERY_NS;
+	p->map_due_ns = 0;
 	return any;
+}
+
+static void losses_fold(struct pipeline *p, bool at_once)
+{
+	bool ring = ring_losses(p), map = map_losses(p, at_once);
+
+	tree_losses(p);
+	p->lost_place = 0;
+	if ((ring || map) && !p->resync_due_ns)
+		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
 }
 
 void losses_check(struct pipeline *p)
 {
-	bool ring = ring_losses(p), other = other_losses(p);
-
-	p->lost_place = 0;
-	if ((ring || other) && !p->resync_due_ns)
-		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
+	losses_fold(p, true);
 }
 
 /*
@@ -250,7 +284,7 @@ void losses_look(struct pipeline *p)
 			p->looked_at + p->config->ring_bytes - ring_record_size(sizeof(struct pl_process));
 	p->looked_at = at;
 	if (!p->lost_place || at >= p->lost_place || ring_is_empty(p->ring))
-		losses_check(p);
+		losses_fold(p, false);
 }
 
 /* Runs of programs that the kernel skipped because one was running already on that processor. Asked for rarely. */
@@ -263,6 +297,7 @@ void missed_check(struct pipeline *p)
 	if (p->config->verbose)
 		statistics_print(p);
 	lost_tell(p, missed - p->missed_seen, LOST_HOOK, ACTION_NONE);
+	p->hooks_missed = true;
 	p->missed_seen = missed;
 	if (!p->resync_due_ns)
 		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
@@ -281,6 +316,7 @@ struct comparison {
 	struct missing *missing;
 	size_t n, room;
 	uint64_t kept;
+	bool under_way; /* a call had not returned, or its return was not seen: that shows a second later */
 };
 
 static bool listen_was_lost(const struct entry *e, const struct pl_tracked *value)
@@ -288,11 +324,18 @@ static bool listen_was_lost(const struct entry *e, const struct pl_tracked *valu
 	return value->told == PL_TOLD_LOST && value->flags & PL_LISTENED && !e->listened;
 }
 
+static bool is_under_way(const struct pl_tracked *value)
+{
+	return value->told == PL_TOLD_NOT ||
+	       (value->state == TCP_STATE_LISTEN && !(value->flags & PL_LISTENED));
+}
+
 static int tracked_compare(void *arg, uint64_t sk, const struct pl_tracked *value)
 {
 	struct comparison *c = arg;
 	struct entry *e = ledger_find(c->pipeline->ledger, sk);
 
+	c->under_way = c->under_way || is_under_way(value);
 	if (e && e->tracked_ns == value->since_ns) {
 		e->mark = c->pipeline->mark;
 		c->kept++;
@@ -427,6 +470,101 @@ static uint64_t gone_remove(struct pipeline *p, uint64_t begin_ns)
 	return removed;
 }
 
+/* ---- what the hooks still track and the kernel has no more ---- */
+
+/*
+ * No hook of the tracepoint set sees the end of a kernel's UDP socket, and any may have been skipped. Only what the
+ * kernel's list is sure to have is looked for there: a TCP socket that is bound and does not listen is in none before 6.8.
+ */
+static bool is_listed(struct pipeline *p, const struct entry *e, uint64_t begin_ns)
+{
+	struct pl_tracked now;
+
+	if (!(e->told.kernel || p->hooks_missed) || !e->sk || e->tracked_ns >= begin_ns ||
+	    tracer_tracked_get(p->tracer, e->sk, &now) || now.since_ns != e->tracked_ns)
+		return false;
+	return e->told.proto == PROTO_UDP || now.state == TCP_STATE_LISTEN;
+}
+
+struct roll_call {
+	struct pipeline *pipeline;
+	uint32_t netns;
+};
+
+/* Sockets of the kernel may have no inode, and cookies are made late: what could be it is taken for it. */
+static int present_row(void *arg, const struct diag_row *row)
+{
+	const struct roll_call *call = arg;
+	struct pipeline *p = call->pipeline;
+	struct entry *e = NULL;
+
+	while ((e = ledger_on_port(p->ledger, call->netns, row->proto, row->port, e)))
+		if (e->inode == row->inode || (e->cookie && e->cookie == row->cookie))
+			e->present = true;
+	return 0;
+}
+
+static bool places_have(const uint32_t *places, size_t n, uint32_t netns)
+{
+	for (size_t i = 0; i < n; i++)
+		if (places[i] == netns)
+			return true;
+	return false;
+}
+
+static bool places_add(uint32_t *places, size_t *n, uint32_t netns)
+{
+	if (places_have(places, *n, netns))
+		return true;
+	if (*n == PLACES_MAX)
+		return false;
+	places[(*n)++] = netns;
+	return true;
+}
+
+/* false: it could not be asked, so nobody there is known to be gone. */
+static bool roll_call(struct pipeline *p, uint32_t netns)
+{
+	struct diag_query tcp = { .tcp = true, .states = 1u << TCP_STATE_LISTEN };
+	struct diag_query udp = { .udp = true };
+	struct roll_call call = { .pipeline = p, .netns = netns };
+	struct sockdiag *sd = diags_get(p->diags, netns, NULL);
+
+	return sd && !sockdiag_dump(sd, &tcp, present_row, &call) &&
+	       !sockdiag_dump(sd, &udp, present_row, &call);
+}
+
+static uint64_t ghosts_remove(struct pipeline *p, uint64_t begin_ns)
+{
+	uint32_t places[PLACES_MAX];
+	struct entry *e, *next;
+	uint64_t removed = 0;
+	size_t n = 0;
+
+	for (e = ledger_next(p->ledger, NULL); e; e = ledger_next(p->ledger, e)) {
+		if (!is_listed(p, e, begin_ns) || !places_add(places, &n, e->told.netns))
+			continue;
+		e->called = p->mark;
+		e->present = false;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!roll_call(p, places[i]))
+			places[i] = 0;
+	drain_to_here(p); /* whoever closed meanwhile has told so */
+	for (e = ledger_next(p->ledger, NULL); e; e = next) {
+		next = ledger_next(p->ledger, e);
+		if (e->called != p->mark || e->present || !places_have(places, n, e->told.netns))
+			continue;
+		tracer_untrack(p->tracer, e->sk, e->tracked_ns);
+		entry_tell_snapshot(p, e);
+		tell_release_of(p, e, clock_boot_ns());
+		ledger_release(p->ledger, e, clock_boot_ns());
+		removed++;
+	}
+	p->hooks_missed = false;
+	return removed;
+}
+
 /* Only a pass in which nothing more was lost makes the ledger right: until then what was mended is summed up. */
 static void resync_tell(struct pipeline *p, uint64_t kept)
 {
@@ -440,6 +578,14 @@ static void resync_tell(struct pipeline *p, uint64_t kept)
 	rec.kept = kept;
 	p->resync_added = p->resync_removed = 0;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
+}
+
+/* Somewhere in a storm some call is always under way: one more look, then what there is is told. */
+static void resync_again(struct pipeline *p, bool under_way)
+{
+	p->resync_repeats = under_way && !p->resync_repeats;
+	if (p->resync_repeats && !p->resync_due_ns)
+		p->resync_due_ns = clock_boot_ns() + UNDER_WAY_NS;
 }
 
 int pipeline_resync(struct pipeline *p)
@@ -460,10 +606,12 @@ int pipeline_resync(struct pipeline *p)
 		(void)missing_add(p, &c);
 		untold_tell(p);
 		p->resync_removed += gone_remove(p, begin_ns);
+		p->resync_removed += ghosts_remove(p, begin_ns);
 	}
 	free(c.missing);
 	p->resync_added += p->snapshot_count - before;
 	losses_check(p);
+	resync_again(p, c.under_way);
 	resync_tell(p, c.kept);
 	return r < 0 ? r : p->error;
 }

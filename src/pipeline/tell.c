@@ -58,10 +58,11 @@ static struct process *enriched(struct pipeline *p, struct process *process)
 	return process;
 }
 
-/* Processes of side arrays: found by pid and start, then filled like the event's own. */
-static struct process *side_process(struct pipeline *p, uint32_t pid, uint64_t start_ns)
+struct process *side_process(struct pipeline *p, uint32_t pid, uint64_t start_ns, uint64_t exec_id)
 {
-	return pid ? enriched(p, processes_find_pid(p->processes, pid, start_ns)) : NULL;
+	struct process_key key = { .pid = pid, .start_ns = start_ns, .exec_id = exec_id };
+
+	return pid ? enriched(p, processes_find_program(p->processes, &key)) : NULL;
 }
 
 static void view_sides(struct pipeline *p, struct view *v)
@@ -72,9 +73,10 @@ static void view_sides(struct pipeline *p, struct view *v)
 
 	for (size_t i = 0; i < v->n_holders; i++)
 		if (!holders[i].process)
-			holders[i].process = side_process(p, holders[i].pid, holders[i].start_ns);
+			holders[i].process =
+				side_process(p, holders[i].pid, holders[i].start_ns, holders[i].exec_id);
 	for (size_t i = 0; i < v->n_owners; i++)
-		owners[i].process = side_process(p, owners[i].pid, owners[i].start_ns);
+		owners[i].process = side_process(p, owners[i].pid, owners[i].start_ns, owners[i].exec_id);
 }
 
 /* A namespace without a name of its own is called like the container that lives in it. */

@@ -232,6 +232,30 @@ static void stat_lines_that_are_none_are_refused(void **state)
 		assert_int_equal(proc_stat_parse(texts[i], &st), -EINVAL);
 }
 
+/* state and threads of "42 (comm) STATE ... THREADS ..." */
+static bool ended_by_stat(char state, unsigned threads)
+{
+	struct proc_stat st;
+	char text[200];
+
+	snprintf(text, sizeof(text),
+		 "42 (a) Z 1 (b) %c 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 %u 0 700 0 0", state, threads);
+	assert_int_equal(proc_stat_parse(text, &st), 0);
+	assert_int_equal(st.ppid, 1);
+	assert_int_equal(st.start_ticks, 700);
+	return st.ended;
+}
+
+static void a_process_has_ended_when_its_last_thread_has(void **state)
+{
+	(void)state;
+	assert_false(ended_by_stat('S', 1));
+	assert_true(ended_by_stat('Z', 1));
+	assert_true(ended_by_stat('Z', 0));
+	assert_false(ended_by_stat('Z', 2)); /* the first thread left by pthread_exit(3) */
+	assert_true(ended_by_stat('X', 0));
+}
+
 static void an_executable_that_was_replaced_keeps_its_path(void **state)
 {
 	struct world *w = *state;
@@ -630,26 +654,6 @@ static void the_session_knows_boot_host_and_namespace(void **state)
 	assert_string_equal(s.boot_id, "");
 }
 
-static void the_first_unprivileged_port_is_a_port_or_unknown(void **state)
-{
-	static const struct {
-		const char *text;
-		int port;
-	} rows[] = { { NULL, -1 },      { "1024\n", 1024 }, { "0\n", 0 }, { "65536\n", 65536 },
-		     { "65537\n", -1 }, { "x", -1 },        { "", -1 } };
-	struct world *w = *state;
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct enrich *e = enrich_new(w->fd, w->ps);
-
-		if (rows[i].text)
-			put(w, "proc/sys/net/ipv4/ip_unprivileged_port_start", rows[i].text);
-		assert_int_equal(enrich_unprivileged_port_start(e), rows[i].port);
-		assert_int_equal(enrich_unprivileged_port_start(e), rows[i].port);
-		enrich_free(e);
-	}
-}
-
 static void ports_that_the_kernel_chooses_are_those_of_its_range(void **state)
 {
 	static const struct {
@@ -707,6 +711,7 @@ int main(void)
 		T(after_an_exec_the_next_programs_name_is_not_the_old_ones),
 		T(a_name_with_brackets_does_not_shift_the_fields),
 		T(stat_lines_that_are_none_are_refused),
+		T(a_process_has_ended_when_its_last_thread_has),
 		T(an_executable_that_was_replaced_keeps_its_path),
 		T(a_title_without_its_nul_and_a_long_one_are_both_ended),
 		T(a_kernel_thread_has_no_arguments_and_no_executable),
@@ -730,7 +735,6 @@ int main(void)
 		T(thousands_of_learned_names_are_not_all_kept),
 		T(a_view_gets_all_its_names_at_once),
 		T(the_session_knows_boot_host_and_namespace),
-		T(the_first_unprivileged_port_is_a_port_or_unknown),
 		T(ports_that_the_kernel_chooses_are_those_of_its_range),
 		T(an_empty_world_is_no_fault),
 	};

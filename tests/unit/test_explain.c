@@ -841,13 +841,15 @@ static void a_listen_that_lost_the_race_names_the_other_listener(void **state)
 	     "listener", "held by nginx[53], listening", "kill 53, or another port");
 }
 
-static void facts_that_are_unknown_are_the_kernels_own(void **state)
+static void where_low_ports_end_is_unknown_the_protocols_eacces_says_it_was_one(void **state)
 {
 	struct record rec = { .action = ACTION_BIND, .error = EACCES, .port = 1023, .hook_addr = true };
 
 	(void)state;
 	assert_int_equal(explain_reason(&rec, NULL, 0, &no_facts), REASON_LOW_PORT);
-	rec.port = 1024;
+	rec.port = 4000;
+	assert_int_equal(explain_reason(&rec, NULL, 0, &no_facts), REASON_LOW_PORT);
+	rec.hook_addr = false;
 	assert_int_equal(explain_reason(&rec, NULL, 0, &no_facts), REASON_LSM);
 }
 
@@ -901,7 +903,7 @@ int main(void)
 		fact(where_a_process_belongs),
 		fact(a_users_own_service_is_stopped_by_the_users_manager),
 		fact(a_listen_that_lost_the_race_names_the_other_listener),
-		fact(facts_that_are_unknown_are_the_kernels_own),
+		fact(where_low_ports_end_is_unknown_the_protocols_eacces_says_it_was_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

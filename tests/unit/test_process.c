@@ -67,6 +67,8 @@ static void by_pid_the_newest_exec_is_found_in_whatever_order_they_came(void **s
 	newest = get(*state, KEY(42, 1000, 9));
 	get(*state, KEY(42, 1000, 3));
 	assert_ptr_equal(processes_find_pid(*state, 42, 1000), newest);
+	assert_ptr_equal(processes_find_program(*state, KEY(42, 1000, 0)), newest);
+	assert_null(processes_find_program(*state, KEY(42, 1000, 7)));
 	assert_null(processes_find_pid(*state, 42, 1001));
 	assert_null(processes_find_pid(*state, 41, 1000));
 }

@@ -2,8 +2,14 @@
 /* Who has the socket, when it is not the one who bound it (T11). */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +132,104 @@ static void exec_keeps(void)
 	pid_t child = start_child(execs, NULL);
 
 	note("child", "%d", child);
+	end_child(child);
+}
+
+/* The same program under another name: what is told of it must not be mixed with what it was before. */
+static int program_copy(void)
+{
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to = memfd_create("next-program", 0);
+	struct stat st;
+
+	need(from >= 0 && to >= 0 && !fstat(from, &st), "a copy of this program");
+	need(sendfile(to, from, NULL, (size_t)st.st_size) == st.st_size, "sendfile");
+	close(from);
+	return to;
+}
+
+struct successor {
+	struct turn bound, done;
+};
+
+static void execs_another(void *arg)
+{
+	const struct successor *s = arg;
+	char program[32], bound[16], done[16];
+
+	snprintf(program, sizeof(program), "/proc/self/fd/%d", program_copy());
+	snprintf(bound, sizeof(bound), "%d", s->bound.fds[1]);
+	snprintf(done, sizeof(done), "%d", s->done.fds[0]);
+	(void)listener_at("127.0.0.1", 5510);
+	execl(program, "actor", "--role", "bind-and-wait", "5511", bound, done, NULL);
+	give_up("exec: %s", strerror(errno));
+}
+
+/* Who bound it was another program, which is all in one piece: name, executable. */
+static void exec_clashes(void)
+{
+	struct successor s;
+	pid_t child;
+	int fd = tcp_socket("127.0.0.1");
+
+	turn_make(&s.bound);
+	turn_make(&s.done);
+	child = start_child(execs_another, &s);
+	note("child", "%d", child);
+	note("next", "/memfd:next-program");
+	turn_wait(&s.bound);
+	bind_fails(fd, "127.0.0.1", 5510, EADDRINUSE);
+	bind_fails(fd, "127.0.0.1", 5511, EADDRINUSE);
+	sync_ledger();
+	turn_give(&s.done);
+	end_child(child);
+}
+
+/* ---- the first thread ends, the process does not ---- */
+
+static char first_thread_state(void)
+{
+	char text[1024] = "", *at;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+
+	need(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0, "read /proc/self/stat");
+	close(fd);
+	at = strrchr(text, ')');
+	return at ? at[2] : '\0';
+}
+
+static void *binds_alone(void *arg)
+{
+	struct successor *s = arg;
+
+	while (first_thread_state() != 'Z')
+		sched_yield();
+	(void)listener_at("127.0.0.1", 5512);
+	turn_give(&s->bound);
+	turn_wait(&s->done);
+	_exit(0);
+}
+
+static void leads_and_leaves(void *arg)
+{
+	pthread_t thread;
+
+	need(!pthread_create(&thread, NULL, binds_alone, arg), "pthread_create");
+	pthread_exit(NULL);
+}
+
+static void leaderless(void)
+{
+	struct successor s;
+	pid_t child;
+
+	turn_make(&s.bound);
+	turn_make(&s.done);
+	child = start_child(leads_and_leaves, &s);
+	note("child", "%d", child);
+	turn_wait(&s.bound);
+	bind_fails(tcp_socket("127.0.0.1"), "127.0.0.1", 5512, EADDRINUSE);
+	sync_ledger();
+	turn_give(&s.done);
 	end_child(child);
 }
 
@@ -293,6 +397,20 @@ const struct situation owners_situations[] = {
 	  { "bind tcp 127.0.0.1:5505 pid=@child",
 	    "listen tcp 127.0.0.1:5505 pid=@child",
 	    "release tcp 127.0.0.1:5505 pid=@child free=true" } },
+	{ "exec without SOCK_CLOEXEC: a holder is the program that bound, not half the next one", NULL, exec_clashes,
+	  { "bind tcp 127.0.0.1:5510 pid=@child exe=@exe",
+	    "listen tcp 127.0.0.1:5510 pid=@child exe=@exe",
+	    "bind tcp 127.0.0.1:5511 pid=@child exe=@next comm!=@comm",
+	    "bind!EADDRINUSE tcp 127.0.0.1:5510 hpid=@child hcomm=@comm holder.exe=@exe",
+	    "bind!EADDRINUSE tcp 127.0.0.1:5511 hpid=@child hcomm!=@comm holder.exe=@next",
+	    "release tcp 127.0.0.1:5510 pid=@child exe=@exe free=true",
+	    "release tcp 127.0.0.1:5511 pid=@child comm!=@comm exe=@next free=true" },
+	  .flags = ANY_ORDER },
+	{ "the first thread has ended, the process lives: it holds, nobody inherited", NULL, leaderless,
+	  { "bind tcp 127.0.0.1:5512 pid=@child",
+	    "listen tcp 127.0.0.1:5512 pid=@child",
+	    "bind!EADDRINUSE tcp 127.0.0.1:5512 kind=listener code=listener hpid=@child",
+	    "release tcp 127.0.0.1:5512 pid=@child free=true" } },
 	{ "handoff: the binder is gone, its child holds; a clash says inherited", NULL, handoff,
 	  { "bind tcp 127.0.0.1:5506 pid=@binder",
 	    "listen tcp 127.0.0.1:5506 pid=@binder",

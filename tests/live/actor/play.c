@@ -313,6 +313,18 @@ static int role_bind(int argc, char **argv)
 	return argc < 1 || try_bind(fd, "127.0.0.1", (unsigned)atoi(argv[0]));
 }
 
+/* Bind, say so on one pipe, and stay until the other one says that it is enough. */
+static int role_bind_and_wait(int argc, char **argv)
+{
+	char byte = 'x';
+	int r;
+
+	if (argc < 3)
+		return 1;
+	r = try_bind(socket(AF_INET, SOCK_STREAM, 0), "127.0.0.1", (unsigned)atoi(argv[0]));
+	return r || write(atoi(argv[1]), &byte, 1) != 1 || read(atoi(argv[2]), &byte, 1) != 1;
+}
+
 /* Whatever was inherited is held for as long as this lives. */
 static int role_hold(int argc, char **argv)
 {
@@ -325,6 +337,7 @@ static const struct {
 	int (*play)(int argc, char **argv);
 } roles[] = {
 	{ "bind", role_bind },
+	{ "bind-and-wait", role_bind_and_wait },
 	{ "hold", role_hold },
 };
 

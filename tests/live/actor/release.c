@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* When is a port free? Not always when its socket is gone (T4). */
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "live/actor/play.h"
+
+#define N_LINGERING 1500
 
 /* A connection to @server: *ret_client connected, and the accepted end returned. */
 static int connection(int server, unsigned port, int *ret_client)
@@ -160,6 +163,24 @@ static void not_accepted(void)
 	close(listener_at("127.0.0.1", 5311));
 }
 
+/* Each port has two sockets: the end of the first leaves it busy, that of the second makes it free. */
+static void many_linger(void)
+{
+	static int fds[2][N_LINGERING];
+	struct rlimit files = { 4096, 4096 };
+
+	need(!setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
+	for (unsigned i = 0; i < 2 * N_LINGERING; i++) {
+		int *fd = &fds[i / N_LINGERING][i % N_LINGERING];
+
+		*fd = udp_socket("127.0.0.1");
+		set_option(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		bind_to(*fd, "127.0.0.1", 7000 + i % N_LINGERING);
+	}
+	for (unsigned i = 0; i < 2 * N_LINGERING; i++)
+		close(fds[i / N_LINGERING][i % N_LINGERING]);
+}
+
 /* clang-format off */
 const struct situation release_situations[] = {
 	{ "a listener's child keeps the port, then frees it", NULL, child_lives_on,
@@ -231,6 +252,12 @@ const struct situation release_situations[] = {
 	    "bind tcp 127.0.0.1:5311 #b",
 	    "listen tcp 127.0.0.1:5311 #b",
 	    "release tcp 127.0.0.1:5311 #b free=true" } },
+	{ "1,500 ports linger at once: each is told free", NULL, many_linger,
+	  { "bind udp 127.0.0.1:* #b *3000",
+	    "release udp 127.0.0.1:* #r free=false *1500",
+	    "release udp 127.0.0.1:* #s free=true *1500",
+	    "free udp 127.0.0.1:* #f *1500" },
+	  .flags = ANY_ORDER },
 };
 /* clang-format on */
 TABLE_SIZE(release);
