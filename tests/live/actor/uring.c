@@ -175,7 +175,8 @@ static void play_batch(unsigned setup, unsigned flags)
 	static const struct {
 		unsigned port;
 		int result;
-	} binds[] = { { 5911, 0 }, { 5912, 0 }, { 5913, 0 }, { 5914, 0 }, { 5921, -EADDRINUSE }, { 5922, -EADDRINUSE } };
+	} binds[] = { { 5911, 0 }, { 5912, 0 },           { 5913, 0 },
+		      { 5914, 0 }, { 5921, -EADDRINUSE }, { 5922, -EADDRINUSE } };
 	int first = listener_at("127.0.0.1", 5921), second = tcp_at("127.0.0.1", 5922);
 	struct sockaddr_storage a[ARRAY_SIZE(binds)];
 	struct io_uring_sqe sqe;
@@ -228,18 +229,18 @@ static void batch_deferred(void)
 			"release tcp 127.0.0.1:" port " free=true"                                     \
 	}
 
-#define TOLD_BATCH                                                                                       \
-	{                                                                                                \
-		"bind tcp 127.0.0.1:5921", "listen tcp 127.0.0.1:5921", "bind tcp 127.0.0.1:5922",       \
-			"bind tcp 127.0.0.1:5911 -requested_addr -requested_port",                       \
-			"bind tcp 127.0.0.1:5912 -requested_addr -requested_port",                       \
-			"bind tcp 127.0.0.1:5913 -requested_addr -requested_port",                       \
-			"bind tcp 127.0.0.1:5914 -requested_addr -requested_port",                       \
-			"bind!EADDRINUSE #x tcp 127.0.0.1:5921 code=listener kind=listener hpid=@self",     \
-			"bind!EADDRINUSE #y tcp 127.0.0.1:5922 code=bound kind=bound hpid=@self",           \
-			"release tcp 127.0.0.1:5921", "release tcp 127.0.0.1:5922",                      \
-			"release tcp 127.0.0.1:5911", "release tcp 127.0.0.1:5912",                      \
-			"release tcp 127.0.0.1:5913", "release tcp 127.0.0.1:5914"                       \
+#define TOLD_BATCH                                                                                      \
+	{                                                                                               \
+		"bind tcp 127.0.0.1:5921", "listen tcp 127.0.0.1:5921", "bind tcp 127.0.0.1:5922",      \
+			"bind tcp 127.0.0.1:5911 -requested_addr -requested_port",                      \
+			"bind tcp 127.0.0.1:5912 -requested_addr -requested_port",                      \
+			"bind tcp 127.0.0.1:5913 -requested_addr -requested_port",                      \
+			"bind tcp 127.0.0.1:5914 -requested_addr -requested_port",                      \
+			"bind!EADDRINUSE #x tcp 127.0.0.1:5921 code=listener kind=listener hpid=@self", \
+			"bind!EADDRINUSE #y tcp 127.0.0.1:5922 code=bound kind=bound hpid=@self",       \
+			"release tcp 127.0.0.1:5921", "release tcp 127.0.0.1:5922",                     \
+			"release tcp 127.0.0.1:5911", "release tcp 127.0.0.1:5912",                     \
+			"release tcp 127.0.0.1:5913", "release tcp 127.0.0.1:5914"                      \
 	}
 
 /* clang-format off */
