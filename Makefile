@@ -15,7 +15,7 @@ comma := ,
 BUILD ?= build
 B := $(BUILD)$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 
-libs := libbpf libelf zlib libnl-3.0 libcap
+libs := libbpf libelf zlib libnl-3.0 libcap sqlite3
 libs_cflags := $(shell $(PKG_CONFIG) --cflags $(libs) 2>/dev/null)
 libs_ld := $(shell $(PKG_CONFIG) --libs $(libs) 2>/dev/null)
 libs_ld_static = $(shell $(PKG_CONFIG) --static --libs $(libs) 2>/dev/null)
