@@ -29,8 +29,11 @@ test_flags = -Itests -DPORTLOG_TESTS='"tests"'
 
 objs := $(patsubst src/%.c,$B/%.o,$(wildcard src/*.c src/*/*.c))
 # maps first: libbpf's linker gets offsets of variables wrong when it meets them as extern before their definition.
-bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/maps.bpf.c) $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c)))
-skel := $(BUILD)/portlog.skel.h
+bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/maps.bpf.c) \
+	$(filter-out bpf/maps.bpf.c bpf/inventory.bpf.c,$(wildcard bpf/*.bpf.c)))
+# A look at the ports that are held needs neither the tracer's hooks nor its maps.
+inventory_objs := $(BUILD)/bpf/inventory.o $(BUILD)/bpf/device.o
+skel := $(BUILD)/portlog.skel.h $(BUILD)/inventory.skel.h
 
 # Tests: unit and bench programs are a file each; a live program is a file or a folder, and all may use live/lib.
 test_obj = $(patsubst tests/%.c,$B/tests/obj/%.o,$(wildcard $(1)))
@@ -74,9 +77,13 @@ $(BUILD)/portlog.bpf.o: $(bpf_objs)
 	$(call say,BPFLD)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
-$(skel): $(BUILD)/portlog.bpf.o
+$(BUILD)/inventory.bpf.o: $(inventory_objs)
+	$(call say,BPFLD)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(skel): $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL)
-	$(Q)$(BPFTOOL) gen skeleton $< name portlog_bpf > $@.tmp
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
 	@mv $@.tmp $@
 
 # ---- the program ----
@@ -85,7 +92,7 @@ $B/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(call say,CC)
 	$(Q)$(CC) $(flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$B/source/bpf.o $(patsubst tests/%.c,$B/tests/obj/%.o,$(shell grep -ls portlog.skel.h tests/unit/*.c)): $(skel)
+$B/source/bpf.o $B/source/bpf_inventory.o $(patsubst tests/%.c,$B/tests/obj/%.o,$(shell grep -ls portlog.skel.h tests/unit/*.c)): $(skel)
 
 # Linked from the objects, not from the library: parts that only a table names (weak symbols) must come along.
 $B/portlog: $(objs)
@@ -147,7 +154,7 @@ $(BUILD)/fuzz/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(call say,CC)
 	$(Q)$(CLANG) $(flags) $(fuzz_flags) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
-$(BUILD)/fuzz/source/bpf.o: $(skel)
+$(BUILD)/fuzz/source/bpf.o $(BUILD)/fuzz/source/bpf_inventory.o: $(skel)
 
 $(BUILD)/fuzz/libportlog.a: $(fuzz_objs)
 	@rm -f $@

@@ -34,6 +34,7 @@
 #define TCP_LISTEN 10
 #define TCP_NEW_SYN_RECV 12
 #define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h: the port was asked for by number */
+#define SOCK_CONNECT_BIND 16 /* the same, 6.18: connect chose it */
 #define SOCKFS_MAGIC 0x534F434B
 #define NULL ((void *)0)
 

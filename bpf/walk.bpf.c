@@ -15,14 +15,6 @@ int walk_turn(u64 id);
 
 _Static_assert(sizeof(struct walk) <= sizeof(zeros), "a walk begins as zeros");
 
-u64 device_step(u64 node, u32 ifindex)
-{
-	struct net_device *dev = (void *)node - bpf_core_field_offset(struct net_device, index_hlist);
-	u64 next = (u64)BPF_CORE_READ((struct hlist_node *)node, next);
-
-	return BPF_CORE_READ(dev, ifindex) == (int)ifindex ? next | STEP_FOUND : next;
-}
-
 u64 bucket_step(u64 node, u64 net, u32 port, u32 l3mdev)
 {
 	struct inet_bind_bucket *tb = (void *)node - bpf_core_field_offset(struct inet_bind_bucket, node);

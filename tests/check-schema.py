@@ -6,6 +6,8 @@ check-schema.py [FILE...]       every line of each FILE (- or none: standard inp
 check-schema.py --paths FILE    the schema has exactly the fields whose paths are in FILE, one a line
 check-schema.py --examples FILE as FILE, and there is one for each action
 check-schema.py --ecs           no name that is a leaf here is an object in ECS, nor the reverse
+check-schema.py --schema FILE   what follows is held against this one
+check-schema.py --some-paths FILE  as --paths, but the schema may have fewer
 
 For the tests the schema is closed: a field that it does not know is an error, which it is not for other readers.
 """
@@ -157,6 +159,22 @@ def check_paths(schema, path):
              ["no such field: " + p for p in sorted(known - fields)]))
 
 
+def check_some_paths(schema, path):
+    with (sys.stdin if path == "-" else open(path, encoding="utf-8")) as stream:
+        fields = set(stream.read().split())
+    known = {path for path, is_object in walk(schema, schema["properties"]) if not is_object}
+    report(known <= fields, "every field of the schema is one of the program's",
+           *("no such field: " + p for p in sorted(known - fields)))
+
+
+def load(path):
+    import jsonschema
+    with open(path, encoding="utf-8") as stream:
+        schema = json.load(stream)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return schema, jsonschema.Draft202012Validator(closed(schema))
+
+
 def check_ecs(schema):
     clashes = [path for path, is_object in walk(schema, schema["properties"])
                if path in (ECS_LEAVES if is_object else ECS_OBJECTS)]
@@ -165,18 +183,19 @@ def check_ecs(schema):
 
 def main(args):
     try:
-        import jsonschema
+        import jsonschema  # noqa: F401
     except ImportError:
         print("1..1\nok 1 - schema # SKIP python3-jsonschema is not installed")
         return 0
-    with open(SCHEMA, encoding="utf-8") as stream:
-        schema = json.load(stream)
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(closed(schema))
+    schema, validator = load(SCHEMA)
     args = args or ["-"]
     while args:
         option = args.pop(0)
-        if option == "--paths":
+        if option == "--schema":
+            schema, validator = load(args.pop(0))
+        elif option == "--some-paths":
+            check_some_paths(schema, args.pop(0))
+        elif option == "--paths":
             check_paths(schema, args.pop(0))
         elif option == "--examples":
             check_examples(validator, schema, args.pop(0))

@@ -35,6 +35,8 @@ test|cpio            |has cpio                              |cpio              |
 test|xz              |has xz                                |xz-utils          |xz                    |xz           |xz
 test|zstd            |has zstd                              |zstd              |zstd                  |zstd         |zstd
 test|Debian's keys   |keyring                               |debian-archive-keyring|debian-keyring    |debian-archive-keyring|debian-archive-keyring
+full|net-tools       |has netstat                           |net-tools         |net-tools             |net-tools    |net-tools
+full|lsof            |has lsof                              |lsof              |lsof                  |lsof         |lsof
 full|git             |has git                               |git               |git                   |git          |git
 full|clang-tidy      |has clang-tidy                        |clang-tidy        |clang-tools-extra     |clang        |clang-extra-tools
 full|clang-format    |has clang-format                      |clang-format      |clang-tools-extra     |clang        |clang-extra-tools

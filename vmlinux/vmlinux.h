@@ -315,6 +315,13 @@ struct inet_bind_bucket {
 	possible_net_t ib_net;
 	int l3mdev;
 	unsigned short port;
+	signed char fastreuse;
+	signed char fastreuseport;
+	kuid_t fastuid;
+	struct in6_addr fast_v6_rcv_saddr;
+	__be32 fast_rcv_saddr;
+	unsigned short fast_sk_family;
+	bool fast_ipv6_only;
 	struct hlist_node node;
 	struct hlist_head bhash2; /* 6.8 */
 };
@@ -331,6 +338,12 @@ struct inet_bind2_bucket {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct inet_bind_bucket *icsk_bind_hash;
+	struct inet_bind2_bucket *icsk_bind2_hash; /* 6.1 */
+};
+
+struct inet_timewait_sock {
+	struct inet_bind_bucket *tw_tb;
+	struct inet_bind2_bucket *tw_tb2; /* 6.1 */
 };
 
 struct tcp_sock {

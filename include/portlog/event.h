@@ -30,6 +30,7 @@
 #define PL_PROCESS 7  /* who a process is, once for each exec: struct pl_process */
 #define PL_HINT 8     /* a socket on a lingering port died: the port may be free now */
 #define PL_KIND_MAX 9
+#define PL_ROW 16 /* of an inventory: struct pl_row, through an iterator's file */
 
 /* flags of pl_event and pl_holder */
 #define PL_REUSEADDR 0x1u
@@ -54,6 +55,8 @@
 #define PL_HOOK_ADDR 0x40000u /* asked_* is the kernel's own copy; unset: read from the caller's memory */
 #define PL_PEER 0x80000u      /* the socket is connected */
 #define PL_LISTENED 0x100000u /* the socket has listened at some time */
+#define PL_CONNECT 0x800000u  /* row: connect(2) chose the port (known from 6.18 on) */
+#define PL_BHASH2 0x400000u   /* row: it is in an inet_bind2_bucket */
 #define PL_BEFORE 0x200000u   /* it was there before the tracer: since_ns is when the snapshot saw it */
 
 /* via: which hook told it */
@@ -212,6 +215,49 @@ struct pl_owner {
 
 #define PL_WANTED_TRACKED 1 /* wanted_sk: every tracked socket; no socket has this address */
 
+/* struct inet_bind_bucket as the conflict rules read it; valid 0: the socket is in none. */
+struct pl_bucket {
+	__u8 valid;
+	__s8 fastreuse;
+	__s8 fastreuseport;
+	__u8 fast_ipv6_only;
+	__u16 fast_family;
+	__u16 reserved;
+	__u32 fastuid;
+	__u8 fast_addr4[4];
+	__u8 fast_addr6[16];
+};
+
+/* One socket that holds a port, and one process that has it open (pid 0: no file led to it). */
+struct pl_row {
+	__u16 kind;
+	__u16 size;
+	__u32 flags;
+	__u64 sk;
+	__u64 cookie;
+	__u64 inode;
+	__u64 start_ns;
+	__u64 exec_id;
+	__u64 cgroup_id;
+	__u32 pid;
+	__u32 ppid;
+	__u32 uid;
+	__u32 gid;
+	__u32 sock_uid;
+	__u32 netns;
+	__u32 ifindex;
+	__u32 l3mdev;
+	__u16 port;
+	__u16 proto;
+	__u16 family;
+	__u8 state;
+	__u8 reserved0;
+	__u8 addr[16];
+	char comm[PL_COMM_LEN];
+	char iface[PL_IFACE_LEN];
+	struct pl_bucket bucket;
+};
+
 /* Key and value of the map of ports that were let go while something lingered on them. */
 struct pl_port {
 	__u32 netns;
@@ -232,6 +278,8 @@ struct pl_last_owner {
 
 _Static_assert(sizeof(struct pl_tracked) == 144, "pl_tracked has a hole");
 _Static_assert(sizeof(struct pl_owner) == 64, "pl_owner has a hole");
+_Static_assert(sizeof(struct pl_bucket) == 32, "pl_bucket has a hole");
+_Static_assert(sizeof(struct pl_row) == 176, "pl_row has a hole");
 _Static_assert(sizeof(struct pl_port) == 12, "pl_port has a hole");
 _Static_assert(sizeof(struct pl_last_owner) == 56, "pl_last_owner has a hole");
 _Static_assert(sizeof(struct pl_event) == 216, "pl_event has a hole");

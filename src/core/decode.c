@@ -11,6 +11,7 @@
 #define TCP_STATE_TIME_WAIT 6
 #define TCP_STATE_CLOSE 7
 #define TCP_STATE_LISTEN 10
+#define TCP_STATE_SYN_RECV 12 /* a request: TCP_NEW_SYN_RECV */
 
 static const uint8_t any_addr[16];
 
@@ -95,7 +96,7 @@ static uint8_t family_known(uint16_t family)
 }
 
 /* An address of another family is none. */
-static void address_set(struct address *a, uint16_t family, const uint8_t bytes[16])
+static void address_set(struct address *a, uint16_t family, const uint8_t *bytes)
 {
 	memset(a, 0, sizeof(*a));
 	a->family = family_known(family);
@@ -244,6 +245,89 @@ void decode_holder(const struct pl_holder *h, enum proto proto, struct holder *r
 	since_set(h->flags, h->since_ns, h->start_ns, &ret->since_ns, &ret->since_precision);
 	ret->last_owner = !(h->flags & PL_TRACKED);
 	memcpy(ret->comm, h->comm, sizeof(ret->comm));
+}
+
+int decode_row(const void *data, size_t len, const struct pl_row **ret)
+{
+	const struct pl_row *row = data;
+
+	if (len != sizeof(*row) || row->kind != PL_ROW || row->size != len)
+		return DECODE_BAD;
+	*ret = row;
+	return 0;
+}
+
+/* Who accepted and who connected looks alike before 6.18; the range of ports says it then, or a listener: inventory.c. */
+static enum holder_kind row_kind(const struct pl_row *row)
+{
+	if (row->state == TCP_STATE_TIME_WAIT)
+		return HOLDER_TIME_WAIT;
+	if (row->flags & PL_KERNEL)
+		return HOLDER_KERNEL;
+	if (row->proto == IPPROTO_UDP)
+		return row->flags & PL_EXPLICIT || !(row->flags & PL_PEER) ? HOLDER_LISTENER : HOLDER_CLIENT;
+	if (row->state == TCP_STATE_LISTEN)
+		return HOLDER_LISTENER;
+	if (row->state == TCP_STATE_CLOSE)
+		return row->flags & PL_LISTENED ? HOLDER_SHUTDOWN : HOLDER_BOUND;
+	return row->flags & (PL_EXPLICIT | PL_CONNECT) ? HOLDER_CLIENT : HOLDER_ACCEPTED;
+}
+
+void decode_row_record(const struct pl_row *row, struct record *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->action = ACTION_SNAPSHOT;
+	ret->proto = decode_proto(row->proto, row->flags);
+	ret->kind = (uint8_t)row_kind(row);
+	ret->sk = row->sk;
+	ret->cookie = row->cookie;
+	ret->inode = row->inode;
+	ret->cgroup_id = row->cgroup_id;
+	ret->family = family_known(row->family);
+	address_set(&ret->addr, row->family, row->addr);
+	ret->port = row->port;
+	ret->state = row->state;
+	ret->via = PL_VIA_ITER;
+	ret->has_socket = true;
+	ret->has_options = row->state != TCP_STATE_SYN_RECV;
+	ret->options = decode_options(row->flags, ret->family, row->addr);
+	ret->kernel = row->flags & PL_KERNEL;
+	ret->explicit_port = row->flags & PL_EXPLICIT;
+	ret->v6only = row->flags & PL_V6ONLY;
+	ret->bhash2 = row->flags & PL_BHASH2;
+	ret->sock_uid = row->sock_uid;
+	ret->netns = row->netns;
+	ret->ifindex = row->ifindex;
+	ret->l3mdev = row->l3mdev;
+	memcpy(ret->iface, row->iface, sizeof(ret->iface));
+	ret->has_process = row->pid != 0;
+	if (!row->pid)
+		return;
+	ret->pid = row->pid;
+	ret->ppid = row->ppid;
+	ret->uid = row->uid;
+	ret->gid = row->gid;
+	ret->start_ns = row->start_ns;
+	ret->exec_id = row->exec_id;
+	memcpy(ret->comm, row->comm, sizeof(ret->comm));
+}
+
+bool decode_row_bucket(const struct pl_row *row, struct port_bucket *ret)
+{
+	const struct pl_bucket *b = &row->bucket;
+
+	if (!b->valid)
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	ret->fastreuse = b->fastreuse;
+	ret->fastreuseport = b->fastreuseport;
+	ret->fastuid = b->fastuid;
+	address_set(&ret->fast_rcv_saddr, AF_INET, b->fast_addr4);
+	address_set(&ret->fast_v6_rcv_saddr, AF_INET6, b->fast_addr6);
+	ret->fast_sk_family = b->fast_family;
+	ret->fast_ipv6_only = b->fast_ipv6_only;
+	ret->l3mdev = row->l3mdev;
+	return true;
 }
 
 void decode_key(const struct pl_event *e, struct process_key *ret)

@@ -5,6 +5,7 @@
 
 #include <portlog/event.h>
 
+#include "core/bucket.h"
 #include "core/process.h"
 #include "core/record.h"
 
@@ -26,6 +27,12 @@ void decode_holder(const struct pl_holder *h, enum proto proto, struct holder *r
 
 /* Fill what @p lacks. 0 or -ENOMEM; a record whose lengths are wrong gives a process without those texts. */
 int decode_process(const struct pl_process *p, struct process *ret);
+
+/* One row of an inventory: 0 with *ret in the bytes of @data, or DECODE_BAD. */
+int decode_row(const void *data, size_t len, const struct pl_row **ret);
+/* Fill @ret but for times, as a snapshot; its kind is by what the socket is, as far as that alone tells. */
+void decode_row_record(const struct pl_row *row, struct record *ret);
+bool decode_row_bucket(const struct pl_row *row, struct port_bucket *ret); /* false: the socket is in none */
 
 void decode_key(const struct pl_event *e, struct process_key *ret);
 enum proto decode_proto(uint16_t ipproto, uint32_t flags);

@@ -82,8 +82,18 @@ static const char *lost_action_word(context *c)
 
 static const char *schema_word(context *c)
 {
-	(void)c;
-	return "portlog/1";
+	return c->v->session && c->v->session->schema ? c->v->session->schema : "portlog/1";
+}
+
+static const char *kind_word(context *c)
+{
+	return holder_kind_name((enum holder_kind)c->rec->kind);
+}
+
+/* RFC 6335, section 6. */
+static const char *range_word(context *c)
+{
+	return c->rec->port < 1024 ? "well-known" : c->rec->port < 49152 ? "registered" : "dynamic";
 }
 
 /* ---- values that are made ---- */
@@ -276,10 +286,19 @@ static bool has_backlog(context *c)
 	return c->rec->has_backlog;
 }
 
-/* A socket's user is that who made it, who need not be who binds it. */
+/* A row of an inventory, which knows what kind of holder it is. */
+static bool is_listed(context *c)
+{
+	return c->rec->kind;
+}
+
+/* A socket's user is that who made it, who need not be who binds it. Nobody makes a TIME_WAIT. */
 static bool has_other_uid(context *c)
 {
-	return c->rec->has_process && c->rec->sock_uid != c->rec->uid;
+	if (c->rec->action == ACTION_SNAPSHOT && !c->rec->has_process)
+		return c->rec->kind && c->rec->kind != HOLDER_TIME_WAIT;
+	return c->rec->has_process && c->rec->sock_uid != c->rec->uid &&
+	       (c->rec->action != ACTION_SNAPSHOT || c->rec->kind);
 }
 
 static bool has_key(context *c)
@@ -459,7 +478,9 @@ static const struct field_object of_socket = { .parent = &socket_object, .from =
 static const struct field_object netns = { .name = "netns", .parent = &socket_object };
 static const struct field_object of_netns = { .parent = &netns, .from = FROM_VIEW };
 static const struct field_object options = { .parent = &socket_object, FLAG(has_options) };
-static const struct field_object called = { .parent = &options, .actions = CALLS };
+static const struct field_object called = { .parent = &socket_object, .actions = CALLS | ON(SNAPSHOT) };
+static const struct field_object listed = { .actions = ON(SNAPSHOT), .has = is_listed };
+static const struct field_object listed_socket = { .parent = &socket_object, .actions = ON(SNAPSHOT), .has = is_listed };
 static const struct field_object process = { .name = "process", FLAG(has_process) };
 static const struct field_object user = { .parent = &process, .from = FROM_VIEW };
 static const struct field_object program = { .parent = &process, .from = FROM_PROCESS };
@@ -569,7 +590,9 @@ const struct field fields[] = {
 	  .at = RECORD(options), .bit = OPT_NO_PORT, .help = "there when IP_BIND_ADDRESS_NO_PORT is set" },
 	{ NAMED("socket_uid", "socket.", "uid"), .in = &called, .type = FIELD_U32, .at = RECORD(sock_uid),
 	  .zero = true, .has = has_other_uid,
-	  .help = "bind, listen: user of the socket's file, where it is not the caller" },
+	  .help = "user of the socket's file, where it is not the process's or that is unknown" },
+	{ PATH("socket.", "range"), .in = &listed_socket, .type = FIELD_WORD, .word = range_word,
+	  .help = "list: well-known, registered or dynamic, by IANA's ranges" },
 	{ PATH("socket.", "backlog"), .in = &socket_object, .type = FIELD_I32, .at = RECORD(backlog),
 	  .zero = true, .has = has_backlog, .help = "listen: the length of its queue that was asked for" },
 	{ NAMED("kernel_socket", "socket.", "kernel"), .in = &socket_object, .type = FIELD_BOOL,
@@ -682,6 +705,10 @@ const struct field fields[] = {
 	  .help = "when the port was taken" },
 	{ PATH("", "since_precision"), .in = &since, .type = FIELD_WORD, .word = precision_word,
 	  .help = "exact, not-before or not-after that moment" },
+	{ PATH("", "kind"), .in = &listed, .type = FIELD_WORD, .word = kind_word,
+	  .help = "list: what has the port: listener, bound, time-wait, ..." },
+	{ PATH("", "expires"), .in = &listed, .type = FIELD_MOMENT, .at = RECORD(expires_ns),
+	  .help = "list: when a time-wait ends by itself" },
 	{ PATH("", "held_us"), .in = &release, .type = FIELD_US, .at = RECORD(held_ns), .zero = true,
 	  .has = has_precision, .help = "release: how long the port was held, in microseconds" },
 	{ PATH("", "free"), .in = &release, .type = FIELD_CALL, .has = has_free, .json = free_json,

@@ -7,6 +7,7 @@
 
 #define PAST_MAX 4096
 #define PAST_BUCKETS 4096
+#define TCP_STATE_LISTEN 10
 
 struct port_key {
 	uint32_t netns;
@@ -268,7 +269,7 @@ static struct entry *entry_new(struct ledger *led, const struct record *rec, str
 	e->told = *rec;
 	e->told.since_ns = e->since_ns;
 	e->owners_count = rec->pid ? 1 : 0;
-	e->listened = rec->action == ACTION_LISTEN || rec->state == 10;
+	e->listened = rec->action == ACTION_LISTEN || rec->state == TCP_STATE_LISTEN;
 	bucket = &led->by_sk[sk_hash(e->sk, e->cookie) & led->mask];
 	e->by_sk_next = *bucket;
 	*bucket = e;
@@ -416,6 +417,47 @@ bool entry_owner_add(struct entry *e, const struct owner *owner)
 	e->owners = more;
 	e->owners[e->n_owners++] = *owner;
 	return true;
+}
+
+static enum holder_kind entry_kind(const struct entry *e)
+{
+	if (e->told.kind)
+		return (enum holder_kind)e->told.kind;
+	if (e->told.kernel)
+		return HOLDER_KERNEL;
+	if (e->told.proto == PROTO_UDP || e->told.state == TCP_STATE_LISTEN)
+		return HOLDER_LISTENER;
+	return e->listened ? HOLDER_SHUTDOWN : HOLDER_BOUND;
+}
+
+void entry_holder(const struct entry *e, struct holder *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->kind = entry_kind(e);
+	ret->proto = e->told.proto;
+	ret->options = e->told.options;
+	ret->has_options = e->told.has_options;
+	ret->explicit_port = e->told.explicit_port;
+	ret->v6only = e->told.v6only;
+	ret->bhash2 = e->told.bhash2;
+	ret->sk = e->sk;
+	ret->cookie = e->cookie;
+	ret->inode = e->inode;
+	ret->since_ns = e->since_ns;
+	ret->since_precision = e->told.since_precision;
+	ret->expires_ns = e->told.expires_ns;
+	ret->addr = e->told.addr;
+	ret->port = e->told.port;
+	ret->family = e->told.family;
+	ret->state = e->told.state;
+	ret->ifindex = e->told.ifindex;
+	ret->l3mdev = e->told.l3mdev;
+	ret->sock_uid = e->told.sock_uid;
+	ret->pid = e->key.pid;
+	ret->uid = e->told.uid;
+	ret->owners_count = e->owners_count > 1 ? e->owners_count : 0;
+	ret->start_ns = e->key.start_ns;
+	memcpy(ret->comm, e->told.comm, sizeof(ret->comm));
 }
 
 struct entry *ledger_on_port(struct ledger *led, uint32_t netns, enum proto proto, uint16_t port,

@@ -72,6 +72,9 @@ void ledger_release(struct ledger *led, struct entry *e, uint64_t now_ns);
 /* One more process has the socket open. False: known already, or no room (counted in owners_count). */
 bool entry_owner_add(struct entry *e, const struct owner *owner);
 
+/* The socket of @e as what holds a port; unranked, and without what only a look at the processes tells. */
+void entry_holder(const struct entry *e, struct holder *ret);
+
 /*
  * Entries of (netns, table of @proto, port), one after the other: NULL first; NULL at the end. On the way entries may be
  * held again at the same port; before one is released its successor has to be taken.

@@ -115,6 +115,7 @@ struct record {
 	uint8_t family;      /* of the socket: AF_INET, AF_INET6 */
 	uint8_t state;       /* TCP state number */
 	uint8_t via;         /* PL_VIA_* */
+	uint8_t kind;        /* snapshot: enum holder_kind where it is known; else by state */
 	bool has_socket;
 	bool has_asked_port; /* asked_port differs from port */
 	bool has_options;
@@ -125,7 +126,9 @@ struct record {
 	bool has_process; /* pid, tid, ppid, uid, gid, comm are valid */
 	bool hook_addr;   /* the call got as far as the protocol's bind (the address is the kernel's copy) */
 	bool correction;  /* told by a resync */
-	uint8_t free;     /* release: FREE_* */
+	bool v6only; /* as the kernel has it, which sets it itself for most addresses; OPT_V6ONLY is the user's */
+	bool bhash2;             /* it is in the kernel's second table of bound sockets (6.1 and later) */
+	uint8_t free;            /* release: FREE_* */
 	uint8_t since_precision; /* enum precision */
 	uint8_t lost_where;      /* enum lost_where */
 	uint8_t lost_action;     /* lost: enum action of what was lost; ACTION_NONE: any */
@@ -134,7 +137,9 @@ struct record {
 	uint32_t sock_uid;
 	uint32_t netns; /* inode number */
 	uint32_t ifindex;
-	int error; /* errno, positive; 0: it worked */
+	uint32_t l3mdev;     /* VRF of the port; 0: none */
+	uint64_t expires_ns; /* snapshot of a TIME_WAIT: boot clock when it ends; 0 unknown */
+	int error;           /* errno, positive; 0: it worked */
 	int backlog;
 	uint32_t pid;
 	uint32_t tid;
@@ -187,13 +192,17 @@ struct holder {
 	uint8_t family;
 	uint8_t state;
 	uint8_t since_precision;
-	bool last_owner; /* the process is the one that had it last: it is gone or has let go */
-	bool tripped;    /* the kernel's own check stopped here */
+	bool last_owner;     /* the process is the one that had it last: it is gone or has let go */
+	bool tripped;        /* the kernel's own check stopped here */
+	bool has_options;    /* options are known: sock_diag does not tell them */
+	bool explicit_port;  /* the port was asked for by number (SOCK_BINDPORT_LOCK) */
+	bool v6only, bhash2; /* as in struct record */
 	uint32_t sock_uid;
 	uint32_t uid;
 	uint32_t pid;          /* 0: no process known */
 	uint32_t owners_count; /* processes that have it open, when more than one is known */
 	uint32_t ifindex;      /* bound device; 0: none */
+	uint32_t l3mdev;       /* VRF of the port; 0: none */
 	uint64_t start_ns;
 	char comm[16];
 	const struct process *process; /* NULL: nothing more than pid, uid, comm is known */
@@ -201,8 +210,9 @@ struct holder {
 
 /* What is the same for every record of a run. */
 struct session {
-	char stream[17];  /* 16 hex digits, random for each tracer start */
-	char boot_id[33]; /* 32 hex digits; empty: unknown */
+	const char *schema; /* of JSON; NULL: "portlog/1" */
+	char stream[17];    /* 16 hex digits, random for each tracer start */
+	char boot_id[33];   /* 32 hex digits; empty: unknown */
 	char hostname[65];
 	const char *version;
 	char kernel[65];          /* uname -r */

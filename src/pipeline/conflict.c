@@ -8,7 +8,6 @@
 #include "pipeline/state.h"
 
 #define TCP_STATE_TIME_WAIT 6
-#define TCP_STATE_CLOSE 7
 #define TCP_STATE_LISTEN 10
 #define ASK_EVERY_NS (50 * NS_PER_MS) /* sock_diag for a failure or a release: twenty a second */
 
@@ -93,32 +92,6 @@ size_t holders_left(struct pipeline *p, const struct record *rec, struct holder 
 
 /* ---- what is known of a holder besides ---- */
 
-static void holder_from_entry(struct holder *h, const struct entry *e)
-{
-	memset(h, 0, sizeof(*h));
-	h->kind = e->told.kernel                                                    ? HOLDER_KERNEL
-		  : e->told.proto == PROTO_UDP || e->told.state == TCP_STATE_LISTEN ? HOLDER_LISTENER
-		  : e->listened                                                     ? HOLDER_SHUTDOWN
-										    : HOLDER_BOUND;
-	h->proto = e->told.proto;
-	h->options = e->told.options;
-	h->sk = e->sk;
-	h->cookie = e->cookie;
-	h->inode = e->inode;
-	h->since_ns = e->since_ns;
-	h->since_precision = e->told.since_precision;
-	h->addr = e->told.addr;
-	h->port = e->told.port;
-	h->family = e->told.family;
-	h->state = e->told.state;
-	h->ifindex = e->told.ifindex;
-	h->sock_uid = e->told.sock_uid;
-	h->pid = e->key.pid;
-	h->uid = e->told.uid;
-	h->start_ns = e->key.start_ns;
-	memcpy(h->comm, e->told.comm, sizeof(h->comm));
-}
-
 static bool holder_known(const struct holder *holders, size_t n, const struct entry *e)
 {
 	for (size_t i = 0; i < n; i++)
@@ -135,7 +108,7 @@ static size_t holders_from_ledger(struct pipeline *p, const struct record *rec, 
 
 	while (n < HOLDERS_MAX && (e = ledger_on_port(p->ledger, rec->netns, rec->proto, rec->port, e)))
 		if (e->sk != rec->sk && !holder_known(holders, n, e))
-			holder_from_entry(&holders[n++], e);
+			entry_holder(e, &holders[n++]);
 	return n;
 }
 

@@ -31,11 +31,11 @@ static bool port_asked(const struct pipeline *p, uint16_t port)
 	return !k || !k->ports_valid || k->ports[port / 8] & 1u << (port % 8);
 }
 
-static void row_record(const struct fallback *f, const struct diag_row *row, struct record *rec)
+void record_from_row(struct record *rec, const struct diag_row *row, uint64_t now_ns)
 {
 	memset(rec, 0, sizeof(*rec));
 	rec->action = ACTION_SNAPSHOT;
-	rec->time_ns = f->now_ns;
+	rec->time_ns = now_ns;
 	rec->proto = row->proto;
 	rec->has_socket = true;
 	rec->cookie = row->cookie;
@@ -48,7 +48,7 @@ static void row_record(const struct fallback *f, const struct diag_row *row, str
 	rec->ifindex = row->ifindex;
 	rec->sock_uid = row->uid;
 	rec->via = VIA_PROC;
-	rec->since_ns = f->now_ns;
+	rec->since_ns = now_ns;
 	rec->since_precision = SINCE_NOT_AFTER;
 }
 
@@ -79,7 +79,7 @@ static int row_found(void *arg, const struct diag_row *row)
 
 	if (!row->port || !port_asked(p, row->port) || ledger_find_cookie(p->ledger, row->cookie))
 		return 0;
-	row_record(f, row, &rec);
+	record_from_row(&rec, row, f->now_ns);
 	if (o)
 		record_owner(f, o->pid, &rec);
 	e = ledger_hold(p->ledger, &rec, process_of(p, &rec));

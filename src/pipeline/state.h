@@ -131,6 +131,7 @@ void missed_check(struct pipeline *p);
 
 /* ---- fallback.c: the same out of /proc and sock_diag ---- */
 int snapshot_from_proc(struct pipeline *p);
+void record_from_row(struct record *rec, const struct diag_row *row, uint64_t now_ns); /* without a process */
 bool netns_asked(const struct pipeline *p, uint32_t inode); /* sync.c */
 
 /* ---- diags.c: sock_diag sockets, one for each namespace used lately ---- */

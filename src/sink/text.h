@@ -59,8 +59,6 @@ void row_render(struct row *row, const struct view *v, const struct sink_options
 void row_done(struct row *row);
 const char *row_cell(const struct row *row, enum cell cell, size_t *ret_len);
 
-void text_put_process(struct buf *b, const char comm[16], uint32_t pid); /* "nginx[53]" */
-void text_put_others(struct buf *b, size_t n);                           /* " +2" for three */
 void text_put_note(struct buf *b, const struct view *v, const struct sink_options *o);
 void text_put_more(struct buf *b, const struct view *v, const struct sink_options *o);
 

@@ -4,20 +4,9 @@
 #include <string.h>
 #include <netinet/in.h>
 
-#include "core/explain.h"
-#include "core/process.h"
+#include "core/cells.h"
 #include "sink/text.h"
 #include "util/cleanup.h"
-
-static void put_raw(struct buf *b, const char *text, size_t size)
-{
-	buf_visible(b, text, strnlen(text, size));
-}
-
-static void put_text(struct buf *b, const char *text)
-{
-	buf_visible(b, text, strlen(text));
-}
 
 /* ---- EVENT ---- */
 
@@ -47,174 +36,24 @@ static enum tone tone_of(const struct record *rec)
 	return rec->action < N_ACTIONS ? words[rec->action].tone : TONE_PLAIN;
 }
 
-/* ---- PORT ---- */
+/* ---- cells that other renderings share ---- */
 
-static bool is_wildcard(const struct address *a)
-{
-	static const uint8_t zeroes[16];
-
-	return !memcmp(a->bytes, zeroes, a->family == AF_INET6 ? 16 : 4);
-}
-
-/* As ss prints it: 0.0.0.0%eth0:80, [::]:80. */
-static void put_endpoint(struct buf *b, const struct record *rec)
-{
-	char text[64];
-	const char *port;
-
-	endpoint_text(&rec->addr, rec->port, text, sizeof(text));
-	port = strrchr(text, ':');
-	if (!rec->iface[0] || !port) {
-		put_text(b, text);
-		return;
+#define SHARED(name)                                                                              \
+	static void put_##name(struct buf *b, const struct view *v, const struct sink_options *o) \
+	{                                                                                         \
+		(void)o;                                                                          \
+		cell_##name(b, v);                                                                \
 	}
-	buf_visible(b, text, (size_t)(port - text));
-	buf_putc(b, '%');
-	put_raw(b, rec->iface, sizeof(rec->iface));
-	put_text(b, port);
-}
 
-static bool names_container(const struct view *v)
-{
-	const char *name = v->process ? v->process->where.container_name : NULL;
-
-	return name && v->netns_name && !strcmp(name, v->netns_name);
-}
-
-/* Not the host's namespace, and nothing else on the line says so. */
-static bool is_elsewhere(const struct view *v)
-{
-	const struct record *rec = v->rec;
-
-	if (!rec->netns || !v->session->host_netns)
-		return v->netns_name && strcmp(v->netns_name, "host");
-	return rec->netns != v->session->host_netns && !names_container(v);
-}
-
-static void put_netns_name(struct buf *b, const struct view *v)
-{
-	if (v->netns_name)
-		put_text(b, v->netns_name);
-	else
-		buf_u64(b, v->rec->netns);
-}
-
-static void put_port(struct buf *b, const struct view *v, const struct sink_options *o)
-{
-	const struct record *rec = v->rec;
-
-	(void)o;
-	buf_puts(b, proto_name(rec->proto));
-	buf_putc(b, ' ');
-	put_endpoint(b, rec);
-	if (rec->has_options && (rec->options & OPT_V6ONLY) && rec->addr.family == AF_INET6 &&
-	    is_wildcard(&rec->addr))
-		buf_puts(b, " (v6only)");
-	if (is_elsewhere(v)) {
-		buf_putc(b, '@');
-		put_netns_name(b, v);
-	}
-}
-
-/* ---- PROCESS, WHO ---- */
-
-static void put_process(struct buf *b, const struct view *v, const struct sink_options *o)
-{
-	const struct record *rec = v->rec;
-
-	(void)o;
-	if (rec->has_process)
-		text_put_process(b, rec->comm, rec->pid);
-	else if (v->n_owners)
-		text_put_process(b, v->owners[0].comm, v->owners[0].pid);
-	else
-		buf_puts(b, rec->kernel ? "kernel" : "-");
-	if (rec->action == ACTION_SNAPSHOT)
-		text_put_others(b, v->owners_count);
-}
-
-static const struct process *process_of(const struct view *v)
-{
-	if (v->process || v->rec->has_process || !v->n_owners)
-		return v->process;
-	return v->owners[0].process;
-}
-
-static void put_user(struct buf *b, const struct view *v, const struct sink_options *o)
-{
-	(void)o;
-	if (v->user_name && v->rec->has_process)
-		put_text(b, v->user_name);
-	else if (v->rec->has_process)
-		buf_printf(b, "uid %u", v->rec->uid);
-	else
-		buf_printf(b, "uid %u", v->n_owners ? v->owners[0].uid : v->rec->sock_uid);
-}
-
-static void put_who(struct buf *b, const struct view *v, const struct sink_options *o)
-{
-	char where[256];
-
-	explain_where(process_of(v), where, sizeof(where));
-	if (where[0])
-		put_text(b, where);
-	else if (v->rec->kernel && !v->rec->has_process)
-		buf_putc(b, '-');
-	else
-		put_user(b, v, o);
-}
+SHARED(port)
+SHARED(process)
+SHARED(who)
+SHARED(user_id)
+SHARED(ppid)
+SHARED(netns)
+SHARED(options)
 
 /* ---- -o wide ---- */
-
-static void put_user_id(struct buf *b, const struct view *v, const struct sink_options *o)
-{
-	put_user(b, v, o);
-	if (v->user_name && v->rec->has_process)
-		buf_printf(b, "(%u)", v->rec->uid);
-}
-
-static void put_ppid(struct buf *b, const struct view *v, const struct sink_options *o)
-{
-	(void)o;
-	if (v->rec->has_process)
-		buf_u64(b, v->rec->ppid);
-	else
-		buf_putc(b, '-');
-}
-
-static void put_netns(struct buf *b, const struct view *v, const struct sink_options *o)
-{
-	(void)o;
-	if (v->netns_name || v->rec->netns)
-		put_netns_name(b, v);
-	else
-		buf_putc(b, '-');
-}
-
-static const struct {
-	uint32_t bit;
-	const char *name;
-} option_names[] = {
-	{ OPT_REUSEADDR, "reuseaddr" },     { OPT_REUSEPORT, "reuseport" },
-	{ OPT_V6ONLY, "v6only" },           { OPT_FREEBIND, "freebind" },
-	{ OPT_TRANSPARENT, "transparent" }, { OPT_NO_PORT, "bind_address_no_port" },
-};
-
-static void put_options(struct buf *b, const struct view *v, const struct sink_options *o)
-{
-	size_t begin = b->len;
-
-	(void)o;
-	for (size_t i = 0; v->rec->has_options && i < ARRAY_SIZE(option_names); i++) {
-		if (!(v->rec->options & option_names[i].bit))
-			continue;
-		if (b->len > begin)
-			buf_putc(b, ',');
-		buf_puts(b, option_names[i].name);
-	}
-	if (b->len == begin)
-		buf_putc(b, '-');
-}
 
 static void put_backlog(struct buf *b, const struct view *v, const struct sink_options *o)
 {

@@ -8,6 +8,7 @@
 
 #include "sink/text.h"
 #include "util/cleanup.h"
+#include "util/utf8.h"
 
 #define NS_PER_S 1000000000L
 #define NS_PER_MS 1000000L
@@ -24,27 +25,6 @@ static const char *const tones[] = {
 };
 
 #define TONE_END "\x1b[0m"
-
-/* Columns that @text takes: a character is one. */
-static unsigned width_of(const char *text, size_t len)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < len; i++)
-		n += ((unsigned char)text[i] & 0xc0) != 0x80;
-	return n;
-}
-
-/* Bytes of the first @width characters. */
-static size_t prefix_of(const char *text, size_t len, unsigned width)
-{
-	size_t i = 0;
-
-	for (; i < len; i++)
-		if (((unsigned char)text[i] & 0xc0) != 0x80 && !width--)
-			break;
-	return i;
-}
 
 /* ---- a line in the making: spaces are owed, not written, so that none is left at the end ---- */
 
@@ -66,7 +46,7 @@ static void line_text(struct line *line, const char *text, size_t len)
 	buf_put(line->out, text, len);
 	if (line->tone)
 		buf_puts(line->out, TONE_END);
-	line->at += width_of(text, len);
+	line->at += utf8_columns(text, len);
 }
 
 /* A cell @width wide; a longer one pushes those after it. */
@@ -97,7 +77,7 @@ static void line_words(struct line *line, const char *text, size_t len, unsigned
 			word++;
 		while (word + gap < len && text[word + gap] == ' ')
 			gap++;
-		width = width_of(text, word);
+		width = utf8_columns(text, word);
 		if (!fresh && limit && line->at + 1 + width > limit) {
 			line_end(line);
 			line->to = indent;
@@ -153,8 +133,8 @@ static void put_time(struct layout *l, struct line *line, const struct row *row)
 		put_delta(l, b, row);
 	else
 		put_wall_time(l, b, row);
-	if (width_of(b->data, b->len) > l->time_width)
-		l->time_width = width_of(b->data, b->len);
+	if (utf8_columns(b->data, b->len) > l->time_width)
+		l->time_width = utf8_columns(b->data, b->len);
 	line_cell(line, b->data, b->len, l->time_width);
 }
 
@@ -193,11 +173,11 @@ static void put_cut(struct layout *l, struct line *line, const char *text, size_
 	unsigned max = text_columns[cell].max;
 	size_t keep;
 
-	if (!l->o->tty || !text_columns[cell].cut || width_of(text, len) <= max) {
+	if (!l->o->tty || !text_columns[cell].cut || utf8_columns(text, len) <= max) {
 		line_cell(line, text, len, l->widths[cell]);
 		return;
 	}
-	keep = prefix_of(text, len, max - 1);
+	keep = utf8_prefix(text, len, max - 1);
 	buf_reset(&l->scratch);
 	buf_put(&l->scratch, text, keep);
 	buf_puts(&l->scratch, "…");
@@ -207,7 +187,7 @@ static void put_cut(struct layout *l, struct line *line, const char *text, size_
 static void put_cell(struct layout *l, struct line *line, const struct row *row, enum cell cell,
 		     const char *text, size_t len)
 {
-	widen(l, cell, width_of(text, len));
+	widen(l, cell, utf8_columns(text, len));
 	line->tone = cell == CELL_EVENT && l->o->color ? tones[row->tone] : NULL;
 	put_cut(l, line, text, len, cell);
 	line->tone = NULL;
@@ -242,7 +222,7 @@ static bool put_note(struct layout *l, struct line *line, const struct row *row,
 	unsigned width;
 
 	note_text(l, row, amend);
-	width = width_of(l->scratch.data, l->scratch.len);
+	width = utf8_columns(l->scratch.data, l->scratch.len);
 	if (!l->o->wide && width && limit && line->to + width > limit) {
 		if (line->at + GAP + width > limit)
 			return true;
@@ -352,7 +332,7 @@ void layout_fields(struct layout *l, struct buf *out, const struct view *v)
 
 		buf_reset(&l->scratch);
 		field_write_text(&l->scratch, l->o->only[i], v, &l->o->field);
-		width = width_of(l->scratch.data, l->scratch.len);
+		width = utf8_columns(l->scratch.data, l->scratch.len);
 		if (width > l->only_widths[i])
 			l->only_widths[i] = width < FIELD_WIDTH_MAX ? width : FIELD_WIDTH_MAX;
 		line_cell(&line, l->scratch.data, l->scratch.len, l->only_widths[i]);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/cells.h"
 #include "core/explain.h"
 #include "sink/text.h"
 #include "util/cleanup.h"
@@ -30,22 +31,6 @@ static void put_span(struct buf *b, uint64_t ns)
 	char text[HUMAN_LEN];
 
 	buf_puts(b, human_span(ns, text));
-}
-
-void text_put_process(struct buf *b, const char comm[16], uint32_t pid)
-{
-	buf_visible(b, comm, strnlen(comm, 16));
-	buf_putc(b, '[');
-	buf_u64(b, pid);
-	buf_putc(b, ']');
-}
-
-void text_put_others(struct buf *b, size_t n)
-{
-	if (n > 1) {
-		buf_puts(b, " +");
-		buf_u64(b, n - 1);
-	}
 }
 
 /* "Tue 03:12:07" or "2026-11-20 03:12:07" */
@@ -155,7 +140,7 @@ static void note_release(struct buf *b, const struct view *v, const struct sink_
 	}
 	if (rec->closed_by_pid && rec->closed_by_pid != rec->pid) {
 		buf_puts(b, b->len > begin ? "; closed by " : "closed by ");
-		text_put_process(b, rec->closed_by_comm, rec->closed_by_pid);
+		cell_put_process(b, rec->closed_by_comm, rec->closed_by_pid);
 	}
 	if (rec->correction)
 		buf_puts(b, b->len > begin ? "; found by the resync" : "found by the resync");
@@ -176,8 +161,8 @@ static void note_handoff(struct buf *b, const struct view *v, const struct sink_
 	if (!v->n_owners)
 		return;
 	buf_puts(b, "now held by ");
-	text_put_process(b, v->owners[0].comm, v->owners[0].pid);
-	text_put_others(b, v->owners_count);
+	cell_put_process(b, v->owners[0].comm, v->owners[0].pid);
+	cell_put_others(b, v->owners_count);
 }
 
 /* "listening since Tue 03:12:07 (5h00m ago)" */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The kernel side, loaded and attached. The only file that knows libbpf and the skeleton. */
+/* The tracer's kernel side, loaded and attached. */
 #include "source/bpf.h"
 
 #include <bpf/bpf.h>
@@ -16,18 +16,15 @@
 #include <unistd.h>
 
 #include "portlog.skel.h"
+#include "source/bpf_common.h"
 #include "source/kernel_btf.h"
 #include "source/tracefs.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
 
-#define FDS_LEAST 64 /* what loading needs, and some */
-#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 #define LINKS_MAX 40
 #define ROWS_MAX 40
 #define TRACKED_BATCH 512
-#define NAMES_MAX 512
-#define PIDNS_FIRST 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 struct tracer {
 	struct portlog_bpf *skel;
@@ -43,19 +40,6 @@ struct tracer {
 	bool only_required; /* programs of rows that are not required were refused */
 	bool fexit_refused; /* probed: the host does not take fexit programs */
 };
-
-static _Thread_local char libbpf_said[256];
-
-/* libbpf's words are kept for our own story: a verifier log on the terminal helps nobody. */
-static int __attribute__((format(printf, 2, 0)))
-libbpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN && !libbpf_said[0]) {
-		vsnprintf(libbpf_said, sizeof(libbpf_said), fmt, ap);
-		libbpf_said[strcspn(libbpf_said, "\n")] = '\0';
-	}
-	return 0;
-}
 
 struct tracer *tracer_close(struct tracer *t)
 {
@@ -147,89 +131,6 @@ static bool program_available(void *arg, const char *name)
 
 /* ---- loading ---- */
 
-static int file_first_line(const char *path, char *text, size_t size)
-{
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
-
-	if (n < 0)
-		return -errno;
-	text[n] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	return 0;
-}
-
-/* In the first user namespace every number stands for itself; root of another one has no say over the kernel. */
-static bool in_user_namespace(void)
-{
-	unsigned inside, outside, count;
-	char line[128];
-
-	return !file_first_line("/proc/self/uid_map", line, sizeof(line)) &&
-	       sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 &&
-	       (inside || outside || count != UINT32_MAX);
-}
-
-/* Fewer descriptors than the maps and programs need: libbpf may say anything then. */
-static bool few_descriptors(void)
-{
-	struct rlimit limit;
-
-	return !getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < FDS_LEAST;
-}
-
-/* One line that names the fix: what keeps BPF from working is one of a few things. */
-static int cannot_load(int error, const char *doing)
-{
-	bool refused = error == -EPERM || error == -EACCES;
-	char line[128];
-
-	if (refused && in_user_namespace()) {
-		fail_text(error, "tracing needs root of the host, not of a user namespace");
-		return fail_hint(error, "start portlog outside of it: sudo portlog");
-	}
-	if (refused && geteuid() != 0) {
-		fail_text(error, "tracing needs root");
-		return fail_hint(error, "sudo portlog");
-	}
-	if (libbpf_said[0])
-		fail(error, "%s: %s", doing, libbpf_said);
-	else
-		fail(error, "%s", doing);
-	if (few_descriptors())
-		return fail_hint(error, "more open files may be needed: ulimit -n 1024");
-	if (access(KERNEL_BTF, R_OK) != 0)
-		return fail_hint(error,
-				 "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF); kernels of Debian 11, "
-				 "Ubuntu 20.10, Fedora 32 and later have it");
-	if (!file_first_line("/sys/kernel/security/lockdown", line, sizeof(line)) &&
-	    strstr(line, "[confidentiality]"))
-		return fail_hint(
-			error, "kernel lockdown is set to confidentiality, which forbids BPF to read kernel "
-			       "memory: boot with lockdown=integrity");
-	if (error == -EPERM || error == -ENOMEM)
-		return fail_hint(error,
-				 "more locked memory may be needed: ulimit -l unlimited; in a container: "
-				 "--privileged, or CAP_SYS_ADMIN and CAP_SYS_RESOURCE");
-	return fail_hint(error, "portlog --hooks tracepoint may work where this does not");
-}
-
-static void memlock_raise(void)
-{
-	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-
-	/* Only kernels before 5.11 count BPF memory here; without CAP_SYS_RESOURCE this fails and later ones do not care. */
-	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
-}
-
-/* Inode of portlog's own pid namespace; 0: the first one, where a process has the number that the kernel calls it by. */
-static unsigned own_pidns(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/pid", &st) || st.st_ino == PIDNS_FIRST ? 0 : (unsigned)st.st_ino;
-}
-
 static bool is_chosen(const struct tracer *t, const char *event, enum hook_set set)
 {
 	for (size_t i = 0; i < n_hooks; i++)
@@ -244,7 +145,7 @@ static void knobs_set(struct tracer *t, const struct tracer_options *o)
 
 	k->opt_nr_bind = SYS_bind;
 	k->opt_ephemeral = o->ephemeral;
-	k->opt_pidns = own_pidns();
+	k->opt_pidns = bpf_own_pidns();
 	k->own_pid = (unsigned)getpid();
 	k->opt_listen_sk = is_chosen(t, "listen-sk", HOOKS_FEXIT);
 	k->opt_state_listens = is_chosen(t, "listen", HOOKS_TRACEPOINT);
@@ -278,42 +179,6 @@ static void programs_select(struct tracer *t)
 	}
 }
 
-/* Names of what our programs read of the kernel are among those of our own types; "x___y" is another view of x. */
-static size_t type_names(const struct btf *btf, char **ret, size_t max)
-{
-	size_t n = 0;
-
-	for (__u32 id = 1; id < btf__type_cnt(btf) && n < max; id++) {
-		const struct btf_type *type = btf__type_by_id(btf, id);
-		const char *name = btf__name_by_offset(btf, type->name_off), *flavour;
-
-		if ((!btf_is_composite(type) && !btf_is_any_enum(type)) || !name || !*name)
-			continue;
-		flavour = strstr(name, "___");
-		ret[n] = flavour ? strndup(name, (size_t)(flavour - name)) : strdup(name);
-		n += ret[n] ? 1 : 0;
-	}
-	return n;
-}
-
-/* A help only: without it libbpf looks for each type in all that the kernel has. */
-static void small_btf_make(struct tracer *t)
-{
-	char *names[NAMES_MAX];
-	size_t size, n;
-	const void *elf = portlog_bpf__elf_bytes(&size);
-	struct bpf_object *object = bpf_object__open_mem(elf, size, NULL);
-
-	if (!object)
-		return;
-	n = type_names(bpf_object__btf(object), names, NAMES_MAX);
-	if (kernel_btf_extract(t->btf, (const char *const *)names, n, &t->small_btf_fd) < 0)
-		t->small_btf_fd = -1;
-	for (size_t i = 0; i < n; i++)
-		free(names[i]);
-	bpf_object__close(object);
-}
-
 static struct portlog_bpf *skeleton_open(const struct tracer *t)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts);
@@ -331,11 +196,11 @@ static int load_once(struct tracer *t, const struct tracer_options *o)
 	const char *missing = NULL;
 	int r;
 
-	libbpf_said[0] = '\0';
+	bpf_said_clear();
 	portlog_bpf__destroy(t->skel);
 	t->skel = skeleton_open(t);
 	if (!t->skel)
-		return cannot_load(-errno, "open the BPF object");
+		return bpf_cannot_load(-errno, "open the BPF object");
 	r = hooks_choose(o->hooks, program_available, t, t->chosen, &missing);
 	if (r < 0) {
 		fail_text(r, "no hook for `%s` can be had%s", missing,
@@ -351,7 +216,7 @@ static int load_once(struct tracer *t, const struct tracer_options *o)
 		return fail(r, "set the ring's size to %u", o->ring_bytes);
 	r = portlog_bpf__load(t->skel);
 	if (r < 0)
-		return cannot_load(r == -EINVAL ? -ENOTSUP : r, "load the BPF programs");
+		return bpf_cannot_load(r == -EINVAL ? -ENOTSUP : r, "load the BPF programs");
 	return 0;
 }
 
@@ -538,6 +403,8 @@ static void blind_find(struct tracer *t)
 int tracer_open(const struct tracer_options *o, struct tracer **ret)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
+	const void *elf;
+	size_t size;
 	int r;
 
 	if (!t)
@@ -545,16 +412,15 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 	t->cgroup_fd = t->small_btf_fd = -1;
 	t->autobind = o->autobind;
 	t->no_iterators = o->no_iterators;
-	libbpf_said[0] = '\0';
-	libbpf_set_print(libbpf_print);
-	memlock_raise();
+	bpf_prepare();
 	r = kernel_btf_open(KERNEL_BTF, &t->btf);
 	if (r < 0) {
-		r = cannot_load(r, "read the kernel's BTF");
+		r = bpf_cannot_load(r, "read the kernel's BTF");
 		tracer_close(t);
 		return r;
 	}
-	small_btf_make(t);
+	elf = portlog_bpf__elf_bytes(&size);
+	t->small_btf_fd = bpf_small_btf(t->btf, elf, size);
 	t->fexit_refused = o->hooks == HOOKS_TRACEPOINT || !fexit_taken(t);
 	r = tracer_load(t, o);
 	if (!r && needs_cgroup(t))
@@ -630,40 +496,6 @@ uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const cha
 	return sum;
 }
 
-/* @pid 0: every process. Older kernels do not know the filter: E2BIG. */
-static int iterator_open(struct bpf_program *p, uint32_t pid, struct bpf_link **ret_link, int *ret_fd)
-{
-	union bpf_iter_link_info info = { .task.pid = pid };
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-	struct bpf_link *link = bpf_program__attach_iter(p, pid ? &opts : NULL);
-	int fd;
-
-	if (!link && pid)
-		return -ENOTSUP;
-	if (!link)
-		return fail(-errno, "attach the iterator %s", bpf_program__section_name(p));
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0) {
-		int error = -errno;
-
-		bpf_link__destroy(link);
-		return fail(error, "create the iterator %s", bpf_program__section_name(p));
-	}
-	*ret_link = link;
-	*ret_fd = fd;
-	return 0;
-}
-
-static ssize_t iterator_read(int fd, void *rows, size_t size)
-{
-	ssize_t n;
-
-	do
-		n = read(fd, rows, size);
-	while (n < 0 && (errno == EAGAIN || errno == EINTR));
-	return n < 0 ? fail(-errno, "read a BPF iterator") : n;
-}
-
 /* The iterator writes eight bytes for each row it tells, so that a read returns now and then and the ring is drained. */
 static int iterate(struct bpf_program *p, int (*between)(void *arg), void *arg)
 {
@@ -671,11 +503,11 @@ static int iterate(struct bpf_program *p, int (*between)(void *arg), void *arg)
 	char rows[2048];
 	int fd, r, b;
 
-	r = iterator_open(p, 0, &link, &fd);
+	r = bpf_iterator_open(p, 0, &link, &fd);
 	if (r < 0)
 		return r;
 	do {
-		r = (int)iterator_read(fd, rows, sizeof(rows));
+		r = (int)bpf_iterator_read(fd, rows, sizeof(rows));
 		b = r >= 0 ? between(arg) : 0;
 	} while (r > 0 && !b);
 	close(fd);
@@ -716,11 +548,11 @@ int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid,
 
 	if (!is_chosen(t, "snapshot", HOOKS_ANY))
 		return -ENOTSUP;
-	r = iterator_open(t->skel->progs.each_file, pid, &link, &fd);
+	r = bpf_iterator_open(t->skel->progs.each_file, pid, &link, &fd);
 	if (r < 0)
 		return r;
 	t->skel->bss->wanted_sk = sk;
-	while ((n = iterator_read(fd, (char *)rows + have, sizeof(rows) - have)) > 0 && !r) {
+	while ((n = bpf_iterator_read(fd, (char *)rows + have, sizeof(rows) - have)) > 0 && !r) {
 		have += (size_t)n;
 		for (size_t i = 0; i < have / sizeof(rows[0]) && !r; i++)
 			r = each(arg, &rows[i]);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
 
@@ -19,12 +20,13 @@
 
 struct kernel_btf {
 	unsigned char *data;
+	size_t mapped;              /* bytes of data that are the kernel's own pages; 0: data is allocated */
 	const unsigned char *types; /* inside data */
 	const char *strings;        /* inside data; ends with a NUL */
 	uint32_t types_len, strings_len;
 	uint32_t n;        /* types; ids are 1 to n */
 	uint32_t *offsets; /* by id: where the type begins in types */
-	uint32_t *slots;   /* ids by hash of the name; 0: empty */
+	uint32_t *slots;   /* ids by hash of the name; 0: empty; NULL: nobody has asked yet */
 	uint32_t mask;
 };
 
@@ -32,7 +34,10 @@ struct kernel_btf *kernel_btf_close(struct kernel_btf *k)
 {
 	if (!k)
 		return NULL;
-	free(k->data);
+	if (k->mapped)
+		munmap(k->data, k->mapped);
+	else
+		free(k->data);
 	free(k->offsets);
 	free(k->slots);
 	free(k);
@@ -100,25 +105,36 @@ static size_t type_size(const struct btf_type *t, const struct layout *l)
 
 /* ---- reading ---- */
 
-static int read_all(const char *path, unsigned char **ret, size_t *ret_len)
+static int read_into(struct kernel_btf *k, int fd, const char *path, size_t size, size_t *ret_len)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	auto_free unsigned char *data = NULL;
-	struct stat st;
 	size_t len = 0;
 	ssize_t n = 1;
 
-	if (fd < 0 || fstat(fd, &st))
-		return fail(-errno, "read the kernel's BTF: open %s", path);
-	data = malloc((size_t)st.st_size);
-	if (!data)
+	k->data = malloc(size);
+	if (!k->data)
 		return fail(-ENOMEM, "read the kernel's BTF");
-	for (; n > 0 && len < (size_t)st.st_size; len += (size_t)(n > 0 ? n : 0))
-		n = read(fd, data + len, (size_t)st.st_size - len);
+	for (; n > 0 && len < size; len += (size_t)(n > 0 ? n : 0))
+		n = read(fd, k->data + len, size - len);
 	if (n < 0)
 		return fail(-errno, "read %s", path);
-	*ret = take(data);
 	*ret_len = len;
+	return 0;
+}
+
+/* Linux 6.16 and later (a539e2a6d51d) lend their own pages, which spares a copy of 10 MB; others are read. */
+static int read_all(struct kernel_btf *k, const char *path, size_t *ret_len)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	void *pages;
+
+	if (fd < 0 || fstat(fd, &st))
+		return fail(-errno, "read the kernel's BTF: open %s", path);
+	pages = st.st_size > 0 ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	if (pages == MAP_FAILED)
+		return read_into(k, fd, path, (size_t)st.st_size, ret_len);
+	k->data = pages;
+	k->mapped = *ret_len = (size_t)st.st_size;
 	return 0;
 }
 
@@ -199,7 +215,7 @@ int kernel_btf_open(const char *path, struct kernel_btf **ret)
 
 	if (!k)
 		return fail(-ENOMEM, "read the kernel's BTF");
-	r = read_all(path, &k->data, &len);
+	r = read_all(k, path, &len);
 	if (!r)
 		r = sections_find(k, len);
 	if (!r)
@@ -259,6 +275,7 @@ struct extract {
 	uint32_t *kept;    /* the kernel's ids, in the order of the new ones */
 	uint32_t n;
 	uint32_t types_len;
+	struct buf strings;
 };
 
 static void keep(struct extract *x, uint32_t id)
@@ -303,6 +320,38 @@ static uint32_t new_id(const struct extract *x, uint32_t id)
 	return id <= x->k->n ? x->new_ids[id] : 0;
 }
 
+/* Where a name is in the copy's own strings; a name of many members is there many times, which does no harm. */
+static uint32_t new_name(struct extract *x, uint32_t offset)
+{
+	uint32_t at = (uint32_t)x->strings.len;
+	const char *name = offset && offset < x->k->strings_len ? x->k->strings + offset : "";
+
+	if (!*name)
+		return 0;
+	buf_put(&x->strings, name, strlen(name) + 1);
+	return at;
+}
+
+/* Entries of these kinds begin with a name. */
+static bool has_names(unsigned kind)
+{
+	return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION || kind == BTF_KIND_ENUM ||
+	       kind == BTF_KIND_ENUM64 || kind == BTF_KIND_FUNC_PROTO;
+}
+
+static void rename_all(struct extract *x, struct btf_type *t)
+{
+	const struct layout *l = layout_of(t);
+	unsigned char *entry = (unsigned char *)(t + 1);
+
+	t->name_off = new_name(x, t->name_off);
+	for (unsigned i = 0; has_names(BTF_INFO_KIND(t->info)) && i < BTF_INFO_VLEN(t->info); i++) {
+		uint32_t *name_off = (uint32_t *)(entry + (size_t)i * l->each);
+
+		*name_off = new_name(x, *name_off);
+	}
+}
+
 static void renumber(const struct extract *x, struct btf_type *t)
 {
 	const struct layout *l = layout_of(t);
@@ -325,7 +374,7 @@ static void renumber(const struct extract *x, struct btf_type *t)
 	}
 }
 
-static int extract_write(const struct extract *x, int *ret_fd)
+static int extract_write(struct extract *x, int *ret_fd)
 {
 	struct btf_header head = {
 		.magic = BTF_MAGIC,
@@ -333,7 +382,6 @@ static int extract_write(const struct extract *x, int *ret_fd)
 		.hdr_len = sizeof(head),
 		.type_len = x->types_len,
 		.str_off = x->types_len,
-		.str_len = x->k->strings_len,
 	};
 	auto_close int fd = memfd_create("btf", MFD_CLOEXEC);
 	auto_free unsigned char *types = malloc(x->types_len + 1);
@@ -347,11 +395,14 @@ static int extract_write(const struct extract *x, int *ret_fd)
 
 		memcpy(types + at, t, size);
 		renumber(x, (struct btf_type *)(types + at));
+		rename_all(x, (struct btf_type *)(types + at));
 		at += (uint32_t)size;
 	}
-	/* All strings, so that their offsets stay as they are. */
+	if (x->strings.error)
+		return fail(x->strings.error, "make a small BTF");
+	head.str_len = (uint32_t)x->strings.len;
 	if (write(fd, &head, sizeof(head)) != sizeof(head) || write(fd, types, at) != (ssize_t)at ||
-	    write(fd, x->k->strings, x->k->strings_len) != (ssize_t)x->k->strings_len)
+	    write(fd, x->strings.data, head.str_len) != (ssize_t)head.str_len)
 		return fail(-EIO, "write a small BTF");
 	*ret_fd = take_fd(fd);
 	return 0;
@@ -362,6 +413,7 @@ int kernel_btf_extract(const struct kernel_btf *k, const char *const *names, siz
 	auto_free uint32_t *new_ids = calloc((size_t)k->n + 1, sizeof(*new_ids));
 	auto_free uint32_t *kept = calloc((size_t)k->n + 1, sizeof(*kept));
 	struct extract x = { .k = k, .new_ids = new_ids, .kept = kept };
+	int r;
 
 	if (!new_ids || !kept)
 		return fail(-ENOMEM, "make a small BTF");
@@ -369,5 +421,8 @@ int kernel_btf_extract(const struct kernel_btf *k, const char *const *names, siz
 		keep_named(&x, names[i]);
 	for (uint32_t i = 0; i < x.n; i++) /* grows while it is walked */
 		keep_parts(&x, type_by_id(k, x.kept[i]));
-	return extract_write(&x, ret_fd);
+	buf_putc(&x.strings, '\0'); /* the name of what has none */
+	r = extract_write(&x, ret_fd);
+	buf_done(&x.strings);
+	return r;
 }

@@ -73,3 +73,27 @@ bool utf8_harmful(uint32_t rune)
 	}
 	return false;
 }
+
+static bool begins_character(char c)
+{
+	return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+unsigned utf8_columns(const char *text, size_t len)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += begins_character(text[i]);
+	return n;
+}
+
+size_t utf8_prefix(const char *text, size_t len, unsigned width)
+{
+	size_t i = 0;
+
+	for (; i < len; i++)
+		if (begins_character(text[i]) && !width--)
+			break;
+	return i;
+}

@@ -18,4 +18,8 @@ bool utf8_valid(const char *text, size_t len);
  */
 bool utf8_harmful(uint32_t rune);
 
+/* Columns that valid text takes (a character is one), and the bytes of its first @width characters. */
+unsigned utf8_columns(const char *text, size_t len);
+size_t utf8_prefix(const char *text, size_t len, unsigned width);
+
 #endif

@@ -3,18 +3,11 @@
  * From exec to the first and to the complete word on a machine with 10,000 sockets and 110,000 descriptors in 500
  * processes; what portlog then takes of memory; and that it sleeps when nothing happens.
  */
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "live/lib/bench.h"
@@ -26,60 +19,12 @@
 #define N_PROCESSES 500
 #define FILES_EACH 200
 #define SOCKETS_EACH 20
-#define FIRST_PORT 10000
 #define IDLE_SECONDS 10
 
 static void die(const char *what)
 {
 	fprintf(stderr, "startup: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-/* ---- the machine ---- */
-
-static void listen_at(uint16_t port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1))
-		die("listen");
-}
-
-static void __attribute__((noreturn)) inhabit(unsigned number, int ready)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (unsigned i = 0; i < FILES_EACH; i++) {
-		if (open("/dev/null", O_RDONLY) < 0)
-			die("open /dev/null");
-	}
-	for (unsigned i = 0; i < SOCKETS_EACH; i++)
-		listen_at((uint16_t)(FIRST_PORT + number * SOCKETS_EACH + i));
-	if (write(ready, "x", 1) != 1)
-		die("write to a pipe");
-	for (;;)
-		pause();
-}
-
-static void populate(void)
-{
-	struct rlimit files = { 4096, 4096 };
-	int ready[2];
-	char byte;
-
-	setrlimit(RLIMIT_NOFILE, &files);
-	if (pipe(ready))
-		die("pipe");
-	for (unsigned i = 0; i < N_PROCESSES; i++) {
-		pid_t pid = fork();
-
-		if (pid < 0)
-			die("fork");
-		if (!pid)
-			inhabit(i, ready[1]);
-		if (read(ready[0], &byte, 1) != 1)
-			die("read from a pipe");
-	}
 }
 
 /* ---- numbers of a process ---- */
@@ -206,7 +151,8 @@ int main(void)
 
 	if (net_new_namespace())
 		die("a network namespace of our own");
-	populate();
+	if (bench_populate(N_PROCESSES, FILES_EACH, SOCKETS_EACH))
+		die("processes with sockets");
 	fine = measure_starts();
 	return measure_idle() && fine ? 0 : 1;
 }

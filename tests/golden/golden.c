@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Golden files: a scene in, exact output out. To add one, write a row in goldens[] and run with UPDATE=1, then read what
- * it wrote. Prints TAP; a file that differs is shown from the first line that does. "golden paths" lists the fields.
+ * it wrote. Prints TAP; a file that differs is shown from the first line that does. "golden paths" lists the fields of
+ * events, "golden paths list" those of the table.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/scenes_text.h"
+#include "support/tables.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
 
@@ -22,6 +24,27 @@ struct golden {
 	const struct sink_ops *sink;
 	struct sink_options options; /* fd is ours; a talk_fd that is set stands for the same file */
 	const char *only[8];         /* -F */
+};
+
+/* The same of the table of what is held. */
+struct golden_table {
+	const char *file;
+	struct table_options options;
+	const char *sort;
+	const char *only[8];
+};
+
+static const struct golden_table tables[] = {
+	{ "list.txt", { .header = true, .tty = true, .columns = 80, .host_netns = VIEWS_HOST_NETNS } },
+	{ "list-all.txt", { .all = true, .host_netns = VIEWS_HOST_NETNS } },
+	{ "list-wide.txt",
+	  { .form = TABLE_WIDE, .header = true, .all = true, .utc = true, .host_netns = VIEWS_HOST_NETNS } },
+	{ "list-picked.txt",
+	  { .header = true, .host_netns = VIEWS_HOST_NETNS },
+	  "pid",
+	  { "port", "pid", "kind", "range" } },
+	{ "../../docs/schema/list-examples.ndjson",
+	  { .form = TABLE_JSON, .all = true, .host_netns = VIEWS_HOST_NETNS } },
 };
 
 #define OUTPUT_MAX (1u << 20)
@@ -79,12 +102,12 @@ static char *read_back(int fd)
 	return NULL;
 }
 
-static size_t pick(const struct golden *g, const struct field *only[8])
+static size_t pick(const char *const names[8], const struct field *only[8])
 {
 	size_t n = 0;
 
-	for (; n < 8 && g->only[n]; n++) {
-		only[n] = field_find(g->only[n], strlen(g->only[n]));
+	for (; n < 8 && names[n]; n++) {
+		only[n] = field_find(names[n], strlen(names[n]));
 		if (!only[n])
 			abort();
 	}
@@ -123,7 +146,7 @@ static char *render(const struct golden *g)
 	o.fd = fd;
 	o.talk_fd = o.talk_fd ? fd : 0;
 	o.verbose = o.header || o.wide;
-	o.n_only = pick(g, only);
+	o.n_only = pick(g->only, only);
 	o.only = o.n_only ? only : NULL;
 	r = play(g, &o);
 	views_free();
@@ -172,16 +195,32 @@ static void show_difference(const char *want, const char *got)
 	show_line("+", got + start);
 }
 
-static bool check(const struct golden *g)
+static char *render_table(const struct golden_table *g)
 {
-	auto_free char *got = render(g), *want = NULL;
+	struct table_options o = g->options;
+	const struct field *only[8];
+	struct buf out = { 0 };
+
+	o.sort = g->sort ? field_find(g->sort, strlen(g->sort)) : NULL;
+	o.n_only = pick(g->only, only);
+	o.only = o.n_only ? only : NULL;
+	if (table_of_everything(&o, &out) < 0 || !buf_str(&out)[0])
+		buf_done(&out);
+	views_free();
+	return out.data;
+}
+
+/* @got is what was rendered, NULL with a story. */
+static bool check(const char *file, const char *got)
+{
+	auto_free char *want = NULL;
 	char path[256];
 
 	if (!got) {
-		printf("# %s: %s\n", g->file, fail_story());
+		printf("# %s: %s\n", file, fail_story());
 		return false;
 	}
-	snprintf(path, sizeof(path), PORTLOG_TESTS "/golden/%s", g->file);
+	snprintf(path, sizeof(path), PORTLOG_TESTS "/golden/%s", file);
 	if (getenv("UPDATE"))
 		return write_file(path, got);
 	want = read_file(path);
@@ -192,23 +231,36 @@ static bool check(const struct golden *g)
 	return want && !strcmp(want, got);
 }
 
+static unsigned n_results, n_failed;
+
+static void report(bool ok, const char *file)
+{
+	n_failed += !ok;
+	printf("%s %u - %s\n", ok ? "ok" : "not ok", ++n_results, file);
+}
+
 int main(int argc, char **argv)
 {
-	int failed = 0;
-
 	if (argc > 1 && !strcmp(argv[1], "paths")) {
+		bool all = argc > 2 && !strcmp(argv[2], "list");
+
 		for (size_t i = 0; i < n_fields; i++)
-			puts(fields[i].path);
+			if (all || strncmp(fields[i].help, "list: ", 6) != 0)
+				puts(fields[i].path);
 		return 0;
 	}
 	setenv("TZ", "UTC", 1);
 	tzset();
-	printf("1..%zu\n", ARRAY_SIZE(goldens));
+	printf("1..%zu\n", ARRAY_SIZE(goldens) + ARRAY_SIZE(tables));
 	for (size_t i = 0; i < ARRAY_SIZE(goldens); i++) {
-		bool ok = check(&goldens[i]);
+		auto_free char *got = render(&goldens[i]);
 
-		printf("%s %zu - %s\n", ok ? "ok" : "not ok", i + 1, goldens[i].file);
-		failed += !ok;
+		report(check(goldens[i].file, got), goldens[i].file);
 	}
-	return failed > 0;
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		auto_free char *got = render_table(&tables[i]);
+
+		report(check(tables[i].file, got), tables[i].file);
+	}
+	return n_failed > 0;
 }

@@ -3,11 +3,16 @@
 #include "live/lib/bench.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +23,8 @@
 #define FIRST_PORT 2000
 #define PORTS_EACH 4000
 #define CHILDREN_MAX 4
+#define CROWD_MAX 1024
+#define CROWD_PORT 10000
 
 static int compare(const void *a, const void *b)
 {
@@ -112,4 +119,69 @@ uint64_t bench_bind_from(unsigned n_children, unsigned times)
 			abort();
 	}
 	return now_boot_ns() - start;
+}
+
+/* ---- a machine with much to look at ---- */
+
+static pid_t crowd[CROWD_MAX];
+static unsigned crowd_size;
+
+static int listen_at(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1) ? -errno : 0;
+}
+
+static void __attribute__((noreturn)) inhabit(unsigned files, unsigned sockets, uint16_t first, int ready)
+{
+	int r = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (unsigned i = 0; i < files && !r; i++)
+		r = open("/dev/null", O_RDONLY) < 0 ? -errno : 0;
+	for (unsigned i = 0; i < sockets && !r; i++)
+		r = listen_at((uint16_t)(first + i));
+	if (write(ready, &r, sizeof(r)) != sizeof(r))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static int inhabitant_new(unsigned files, unsigned sockets, uint16_t first, const int ready[2])
+{
+	pid_t pid = fork();
+	int r;
+
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		inhabit(files, sockets, first, ready[1]);
+	crowd[crowd_size++] = pid;
+	return read(ready[0], &r, sizeof(r)) == sizeof(r) ? r : -EIO;
+}
+
+int bench_populate(unsigned processes, unsigned files, unsigned sockets)
+{
+	struct rlimit limit = { 4096, 4096 };
+	int ready[2], r = 0;
+
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (pipe2(ready, O_CLOEXEC))
+		return -errno;
+	for (unsigned i = 0; i < processes && crowd_size < CROWD_MAX && !r; i++)
+		r = inhabitant_new(files, sockets, (uint16_t)(CROWD_PORT + i * sockets), ready);
+	close(ready[0]);
+	close(ready[1]);
+	return r;
+}
+
+void bench_depopulate(void)
+{
+	for (unsigned i = 0; i < crowd_size; i++)
+		kill(crowd[i], SIGKILL);
+	for (unsigned i = 0; i < crowd_size; i++)
+		waitpid(crowd[i], NULL, 0);
+	crowd_size = 0;
 }

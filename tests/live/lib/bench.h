@@ -17,6 +17,13 @@ bool bench_report(const char *name, double *values, size_t n, const char *unit, 
 void bench_pin(int cpu);         /* this process, to one processor */
 const char *bench_portlog(void); /* the program: $PORTLOG, or build/portlog */
 
+/*
+ * @processes children with @files open files and @sockets TCP sockets each that listen on ports from 10000 on; they live
+ * as long as this process, or until bench_depopulate(). 0 or negative errno.
+ */
+int bench_populate(unsigned processes, unsigned files, unsigned sockets);
+void bench_depopulate(void);
+
 /* Bind explicit TCP ports of 127.0.0.1 from @first on, @n in turn, and close each: @times times. Nanoseconds it took. */
 uint64_t bench_bind(uint16_t first, unsigned n, unsigned times);
 

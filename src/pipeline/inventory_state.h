@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the parts of the inventory share; private to src/pipeline/inventory*.c. */
+#ifndef PIPELINE_INVENTORY_STATE_H
+#define PIPELINE_INVENTORY_STATE_H
+
+#include "core/decode.h"
+#include "enrich/enrich.h"
+#include "enrich/sockets.h"
+#include "pipeline/inventory.h"
+#include "source/bpf_inventory.h"
+#include "source/netns.h"
+#include "source/sockdiag.h"
+
+#define INVENTORY_BLIND_MAX 12
+#define INVENTORY_BUCKETS_MAX 1024
+
+/* Entries by inode and by cookie. */
+struct entry_index {
+	uint64_t *keys; /* 0: empty */
+	struct entry **entries;
+	size_t used, size; /* size: a power of two, or 0 */
+};
+
+struct bucket_of {
+	uint32_t netns;
+	uint16_t port;
+	struct port_bucket bucket;
+};
+
+struct inventory {
+	struct inventory_options o;
+	struct processes *processes;
+	struct ledger *ledger;
+	struct enrich *enrich;
+	struct session session;
+	struct lister *lister; /* NULL: without BPF */
+	struct entry_index index;
+	struct socket_owners owners; /* without BPF: by /proc */
+	struct pl_row *rows;         /* of one pass */
+	size_t n_rows, rows_room;
+	uint64_t rows_cut;
+	uint64_t bad_rows;
+	struct diag_row *unknown; /* of one namespace: sock_diag has them, no file led to them */
+	size_t n_unknown, unknown_room;
+	struct bucket_of *buckets;
+	size_t n_buckets;
+	uint32_t netns[LISTER_NETNS_MAX]; /* only these; n_netns 0: all */
+	size_t n_netns;
+	uint64_t began_ns;
+	int root_fd, proc_fd;
+	bool root; /* may look at everybody's processes */
+	const char *blind[INVENTORY_BLIND_MAX + 1];
+	char *blind_texts[INVENTORY_BLIND_MAX];
+	size_t n_blind;
+};
+
+/* ---- inventory.c ---- */
+void inventory_blind_add(struct inventory *inv, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool inventory_port_asked(const struct inventory *inv, uint16_t port);
+bool inventory_netns_asked(const struct inventory *inv, uint32_t inode);
+/* Forget an entry again (NULL is fine): what the index has of it is found no more. */
+void inventory_drop(struct inventory *inv, struct entry *e);
+/* A socket's entry, findable by inode and cookie; NULL: no room. */
+struct entry *inventory_hold(struct inventory *inv, struct record *rec);
+struct process *inventory_intern(struct inventory *inv,
+				 const struct record *rec);                      /* of rec->pid; NULL: none */
+struct entry *inventory_find(struct inventory *inv, const struct diag_row *row); /* NULL: not there yet */
+void inventory_bucket_keep(struct inventory *inv, const struct pl_row *row);
+
+/* ---- inventory_files.c: rows of the iterators ---- */
+int inventory_files(struct inventory *inv);             /* a pass over every descriptor, into the ledger */
+int inventory_sockets(struct inventory *inv, bool udp); /* what no file led to, of this thread's namespace */
+
+/* ---- inventory_diag.c: namespace by namespace ---- */
+int inventory_namespaces(struct inventory *inv);
+
+#endif

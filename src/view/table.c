@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The table of what holds ports. Widths are those of what is shown, so every line is made before the first is put. */
+#include "view/table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/cells.h"
+#include "core/explain.h"
+#include "core/process.h"
+#include "util/cleanup.h"
+#include "util/fail.h"
+#include "util/human.h"
+#include "util/utf8.h"
+
+#define NS_PER_S 1000000000l
+
+#define GAP 2
+#define COLUMNS_MAX 64 /* of -F */
+
+/* ---- cells that only this table has ---- */
+
+static void put_field(struct buf *b, const char *name, const struct view *v, const struct table_options *o)
+{
+	const struct field *f = field_find(name, strlen(name));
+
+	if (f)
+		field_write_text(b, f, v, &o->field);
+	else
+		buf_putc(b, '-');
+}
+
+/* How long the port has been held: "<=" where only the process's start is known. */
+static void put_held(struct buf *b, const struct view *v, const struct table_options *o)
+{
+	const struct record *rec = v->rec;
+	char text[HUMAN_LEN];
+
+	(void)o;
+	if (!rec->since_ns || rec->since_ns > rec->time_ns ||
+	    (rec->since_precision != SINCE_EXACT && rec->since_precision != SINCE_NOT_BEFORE)) {
+		buf_putc(b, '-');
+		return;
+	}
+	if (rec->since_precision == SINCE_NOT_BEFORE)
+		buf_puts(b, "<= ");
+	buf_puts(b, human_span(rec->time_ns - rec->since_ns, text));
+}
+
+static void put_since(struct buf *b, const struct view *v, const struct table_options *o)
+{
+	const struct record *rec = v->rec;
+	int64_t wall_ns = rec->wall_ns - (int64_t)(rec->time_ns - rec->since_ns);
+	time_t s = (time_t)(wall_ns / NS_PER_S);
+	char text[48];
+	struct tm tm;
+
+	if (!rec->since_ns || !rec->since_precision || rec->since_precision == SINCE_NOT_AFTER ||
+	    !(o->utc ? gmtime_r(&s, &tm) : localtime_r(&s, &tm)) ||
+	    !strftime(text, sizeof(text), "%F %H:%M:%S", &tm)) {
+		buf_putc(b, '-');
+		return;
+	}
+	buf_puts(b, rec->since_precision == SINCE_NOT_BEFORE ? ">= " : "");
+	buf_puts(b, text);
+}
+
+/* A plain listener says nothing, and of the kernel's own PROCESS does. */
+static const char *const kind_notes[N_HOLDER_KINDS] = {
+	[HOLDER_BOUND] = "not listening", [HOLDER_SHUTDOWN] = "shut down",
+	[HOLDER_INHERITED] = "inherited", [HOLDER_IN_FLIGHT] = "in flight",
+	[HOLDER_ACCEPTED] = "accepted",   [HOLDER_CLIENT] = "client",
+	[HOLDER_KERNEL] = NULL,           [HOLDER_UNKNOWN] = "owner unknown",
+};
+
+/* The kernel may exceed what it says by up to 1.4 s. */
+static void note_time_wait(struct buf *b, const struct record *rec)
+{
+	uint64_t left_ns = rec->expires_ns > rec->time_ns ? rec->expires_ns - rec->time_ns : 0;
+
+	buf_puts(b, "TIME_WAIT");
+	if (rec->expires_ns)
+		buf_printf(b, " <= %" PRIu64 " s", (left_ns + 3 * NS_PER_S / 2 + NS_PER_S - 1) / NS_PER_S);
+}
+
+static void put_note(struct buf *b, const struct view *v, const struct table_options *o)
+{
+	struct entry e = { .told = *v->rec };
+	struct holder h;
+
+	(void)o;
+	entry_holder(&e, &h);
+	if (h.kind == HOLDER_TIME_WAIT)
+		note_time_wait(b, v->rec);
+	else if (h.kind < N_HOLDER_KINDS && kind_notes[h.kind])
+		buf_puts(b, kind_notes[h.kind]);
+}
+
+/* All of them, where the narrow table says "+2". */
+static void put_owners(struct buf *b, const struct view *v, const struct table_options *o)
+{
+	(void)o;
+	if (v->n_owners < 2) {
+		buf_putc(b, '-');
+		return;
+	}
+	for (size_t i = 0; i < v->n_owners; i++) {
+		if (i)
+			buf_putc(b, ' ');
+		cell_put_process(b, v->owners[i].comm, v->owners[i].pid);
+	}
+	if (v->owners_count > v->n_owners)
+		buf_printf(b, " +%zu", v->owners_count - v->n_owners);
+}
+
+static void put_service(struct buf *b, const struct view *v, const struct table_options *o)
+{
+	put_field(b, "service", v, o);
+}
+
+static void put_range(struct buf *b, const struct view *v, const struct table_options *o)
+{
+	put_field(b, "range", v, o);
+}
+
+static void put_exe(struct buf *b, const struct view *v, const struct table_options *o)
+{
+	put_field(b, "exe", v, o);
+}
+
+static void put_args(struct buf *b, const struct view *v, const struct table_options *o)
+{
+	put_field(b, "args", v, o);
+}
+
+#define SHARED(name)                                                                               \
+	static void put_##name(struct buf *b, const struct view *v, const struct table_options *o) \
+	{                                                                                          \
+		(void)o;                                                                           \
+		cell_##name(b, v);                                                                 \
+	}
+
+SHARED(port)
+SHARED(process)
+SHARED(who)
+SHARED(user_id)
+SHARED(netns)
+SHARED(options)
+
+/* ---- columns ---- */
+
+struct column {
+	const char *header;
+	unsigned min; /* shrunk no further when the terminal is narrow; 0: never */
+	bool wide;    /* only with -o wide */
+	void (*put)(struct buf *b, const struct view *v, const struct table_options *o);
+};
+
+static const struct column columns[] = {
+	{ "PORT", 0, false, put_port },    { "PROCESS", 12, false, put_process },
+	{ "WHO", 12, false, put_who },     { "HELD", 0, false, put_held },
+	{ "SINCE", 0, true, put_since },   { "USER", 8, true, put_user_id },
+	{ "NETNS", 8, true, put_netns },   { "SERVICE", 0, true, put_service },
+	{ "RANGE", 0, true, put_range },   { "OPTIONS", 0, true, put_options },
+	{ "OWNERS", 0, true, put_owners }, { "EXE", 0, true, put_exe },
+	{ "ARGS", 0, true, put_args },     { "NOTE", 0, false, put_note },
+};
+
+#define N_COLUMNS ARRAY_SIZE(columns)
+
+struct table {
+	const struct table_options *o;
+	struct buf text; /* finished: cell after cell, line after line */
+	struct buf ends; /* uint32_t: where each cell ends in it */
+	size_t n_lines;
+	unsigned widths[COLUMNS_MAX];
+	size_t n_columns;
+};
+
+static const char *header_of(const struct table *t, size_t column)
+{
+	return t->o->only ? t->o->only[column]->name : columns[column].header;
+}
+
+static bool is_shown(const struct table *t, size_t column)
+{
+	return t->o->only || t->o->form == TABLE_WIDE || !columns[column].wide;
+}
+
+static void cell_render(const struct table *t, size_t column, struct buf *b, const struct view *v)
+{
+	if (t->o->only)
+		field_write_text(b, t->o->only[column], v, &t->o->field);
+	else if (is_shown(t, column))
+		columns[column].put(b, v, t->o);
+}
+
+static void line_render(struct table *t, const struct view *v)
+{
+	for (size_t i = 0; i < t->n_columns; i++) {
+		size_t begin = t->text.len;
+		unsigned width;
+		uint32_t end;
+
+		cell_render(t, i, &t->text, v);
+		end = (uint32_t)t->text.len;
+		buf_put(&t->ends, &end, sizeof(end));
+		width = end > begin ? utf8_columns(t->text.data + begin, end - begin) : 0;
+		if (width > t->widths[i])
+			t->widths[i] = width;
+	}
+}
+
+/* ---- which, and in what order ---- */
+
+struct candidate {
+	const struct entry *entry;
+	char *key; /* --sort; else NULL */
+	const struct table_options *o;
+};
+
+static int compare_number(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int compare_usual(const struct candidate *a, const struct candidate *b)
+{
+	const struct record *x = &a->entry->told, *y = &b->entry->told;
+	uint32_t host = a->o->host_netns;
+	int r = compare_number(x->netns != host, y->netns != host) ?: compare_number(x->netns, y->netns);
+
+	r = r ?: compare_number(x->proto == PROTO_UDP, y->proto == PROTO_UDP);
+	r = r ?: compare_number(x->port, y->port);
+	r = r ?: compare_number(x->addr.family, y->addr.family);
+	r = r ?: memcmp(x->addr.bytes, y->addr.bytes, sizeof(x->addr.bytes));
+	r = r ?: compare_number(x->start_ns, y->start_ns);
+	return r ?: compare_number(x->inode, y->inode);
+}
+
+/* Numbers by size, others by their bytes; what has none comes last. */
+static int compare_keys(const char *a, const char *b)
+{
+	bool a_none = !strcmp(a, "-"), b_none = !strcmp(b, "-");
+	char *a_end, *b_end;
+	uint64_t x, y;
+
+	if (a_none || b_none)
+		return (int)a_none - (int)b_none;
+	x = strtoull(a, &a_end, 10);
+	y = strtoull(b, &b_end, 10);
+	return !*a_end && !*b_end ? compare_number(x, y) : strcmp(a, b);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	int r = x->key && y->key ? compare_keys(x->key, y->key) : 0;
+
+	return r ?: compare_usual(x, y);
+}
+
+/* What only has a port because it is connected is no answer to "who holds this port?" unless all is asked for. */
+static bool is_wanted(const struct table_options *o, const struct entry *e)
+{
+	if (o->all)
+		return true;
+	return e->told.kind != HOLDER_TIME_WAIT && (e->told.kind != HOLDER_CLIENT || e->told.explicit_port);
+}
+
+static void candidate_key(struct candidate *c)
+{
+	struct owner owners[LEDGER_OWNERS_MAX];
+	struct buf text = { 0 };
+	struct view v;
+
+	if (!c->o->sort || !c->o->view(c->o->arg, c->entry, owners, &v))
+		return;
+	field_write_text(&text, c->o->sort, &v, &c->o->field);
+	c->key = strdup(buf_str(&text));
+	buf_done(&text);
+}
+
+static struct candidate *candidates_find(struct ledger *led, const struct table_options *o, size_t *ret_n)
+{
+	struct candidate *all = calloc(ledger_count(led) + 1, sizeof(*all));
+	size_t n = 0;
+
+	for (struct entry *e = ledger_next(led, NULL); all && e; e = ledger_next(led, e)) {
+		if (!is_wanted(o, e))
+			continue;
+		all[n] = (struct candidate){ .entry = e, .o = o };
+		candidate_key(&all[n++]);
+	}
+	if (n)
+		qsort(all, n, sizeof(*all), compare);
+	*ret_n = n;
+	return all;
+}
+
+/* ---- putting it together ---- */
+
+/* Cells are cut where the lines would be longer than the terminal: the widest that may be first. */
+static void widths_fit(struct table *t)
+{
+	unsigned total = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (is_shown(t, i) && t->widths[i])
+			total += t->widths[i] + (i + 1 < t->n_columns ? GAP : 0);
+	while (t->o->tty && t->o->columns && !t->o->only && total > t->o->columns) {
+		size_t widest = t->n_columns;
+
+		for (size_t i = 0; i < t->n_columns; i++)
+			if (is_shown(t, i) && columns[i].min && t->widths[i] > columns[i].min &&
+			    (widest == t->n_columns || t->widths[i] > t->widths[widest]))
+				widest = i;
+		if (widest == t->n_columns)
+			return;
+		t->widths[widest]--;
+		total--;
+	}
+}
+
+struct cursor {
+	struct buf *out;
+	unsigned owed; /* spaces not put yet, so that none is left at the end */
+};
+
+static void put_cell(struct cursor *c, const char *text, size_t len, unsigned width)
+{
+	unsigned columns_taken = len ? utf8_columns(text, len) : 0;
+
+	if (columns_taken)
+		while (c->owed) {
+			buf_putc(c->out, ' ');
+			c->owed--;
+		}
+	if (columns_taken > width && width) {
+		buf_put(c->out, text, utf8_prefix(text, len, width - 1));
+		buf_puts(c->out, "…");
+		columns_taken = width;
+	} else if (len) {
+		buf_put(c->out, text, len);
+	}
+	c->owed += GAP + (width > columns_taken ? width - columns_taken : 0);
+}
+
+static void put_header(const struct table *t, struct buf *out)
+{
+	struct cursor c = { .out = out };
+
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (is_shown(t, i))
+			put_cell(&c, header_of(t, i), strlen(header_of(t, i)), t->widths[i]);
+	buf_putc(out, '\n');
+}
+
+/* The @number-th line. */
+static void put_line(const struct table *t, size_t number, struct buf *out)
+{
+	const uint32_t *end = (const uint32_t *)(const void *)t->ends.data + number * t->n_columns;
+	uint32_t begin = number ? end[-1] : 0;
+	struct cursor c = { .out = out };
+
+	for (size_t i = 0; i < t->n_columns; begin = end[i++])
+		if (is_shown(t, i))
+			put_cell(&c, t->text.data + begin, end[i] - begin, t->widths[i]);
+	buf_putc(out, '\n');
+}
+
+static void put_json(const struct table *t, const struct view *v, struct buf *out)
+{
+	field_write_json(out, v, &t->o->field, t->o->only, t->o->n_only);
+	buf_putc(out, '\n');
+}
+
+static int lines_make(struct table *t, const struct candidate *all, size_t n, struct buf *out)
+{
+	struct owner owners[LEDGER_OWNERS_MAX];
+	struct view v;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!t->o->view(t->o->arg, all[i].entry, owners, &v))
+			continue;
+		t->n_lines++;
+		if (t->o->form == TABLE_JSON)
+			put_json(t, &v, out);
+		else
+			line_render(t, &v);
+	}
+	return t->text.error || t->ends.error ? fail(-ENOMEM, "make the table") : 0;
+}
+
+static void lines_put(struct table *t, struct buf *out)
+{
+	bool header = t->o->header && t->n_lines;
+
+	if (t->o->form == TABLE_JSON)
+		return;
+	for (size_t i = 0; header && i < t->n_columns; i++)
+		if (is_shown(t, i) && t->widths[i] < strlen(header_of(t, i)))
+			t->widths[i] = (unsigned)strlen(header_of(t, i));
+	widths_fit(t);
+	if (header)
+		put_header(t, out);
+	for (size_t i = 0; i < t->n_lines; i++)
+		put_line(t, i, out);
+}
+
+int table_render(struct ledger *led, const struct table_options *o, struct buf *out, size_t *ret_shown)
+{
+	struct table t = { .o = o, .n_columns = o->only ? o->n_only : N_COLUMNS };
+	struct candidate *all;
+	size_t n;
+	int r;
+
+	if (t.n_columns > COLUMNS_MAX)
+		t.n_columns = COLUMNS_MAX;
+	all = candidates_find(led, o, &n);
+	r = all ? lines_make(&t, all, n, out) : fail(-ENOMEM, "make the table");
+	if (!r)
+		lines_put(&t, out);
+	*ret_shown = t.n_lines;
+	for (size_t i = 0; all && i < n; i++)
+		free(all[i].key);
+	buf_done(&t.text);
+	buf_done(&t.ends);
+	free(all);
+	return r ? r : out->error;
+}
