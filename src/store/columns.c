@@ -38,6 +38,9 @@ const struct column detail_columns[] = {
 	{ COLUMN_U64, R(held_ns) },
 	{ COLUMN_U64, R(lingered_ns) },
 	{ COLUMN_U8, R(reason) },
+	{ COLUMN_WORD, R(kind), WORDS_HOLDER },
+	{ COLUMN_U32, R(l3mdev) },
+	{ COLUMN_U64, R(expires_ns) },
 };
 const size_t n_detail_columns = ARRAY_SIZE(detail_columns);
 
@@ -74,6 +77,7 @@ const struct column holder_columns[] = {
 	{ COLUMN_U32, H(sock_uid) },
 	{ COLUMN_U32, H(owners_count) },
 	{ COLUMN_U32, H(ifindex) },
+	{ COLUMN_U32, H(l3mdev) },
 };
 const size_t n_holder_columns = ARRAY_SIZE(holder_columns);
 
@@ -98,36 +102,50 @@ bool columns_empty(const struct column *c, size_t n, const void *base)
 
 /* Bit n is the n-th: append only, files have these. */
 static const uint16_t record_flags[] = {
-	R(has_socket),    R(has_asked_port), R(has_options), R(kernel),    R(ephemeral),
-	R(explicit_port), R(has_backlog),    R(has_process), R(hook_addr), R(correction),
+	R(has_socket),  R(has_asked_port), R(has_options), R(kernel),     R(ephemeral), R(explicit_port),
+	R(has_backlog), R(has_process),    R(hook_addr),   R(correction), R(v6only),    R(bhash2),
 };
 
-#define FREE_SHIFT 10 /* two bits: FREE_* */
+#define FREE_SHIFT 12 /* two bits: FREE_* */
+
+static const uint16_t holder_flags[] = {
+	H(last_owner), H(tripped), H(has_options), H(explicit_port), H(v6only), H(bhash2),
+};
+
+static uint32_t bools_of(const void *base, const uint16_t *offsets, size_t n)
+{
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (*(const bool *)((const char *)base + offsets[i]))
+			bits |= 1u << i;
+	return bits;
+}
+
+static void bools_into(void *base, const uint16_t *offsets, size_t n, uint32_t bits)
+{
+	for (size_t i = 0; i < n; i++)
+		*(bool *)((char *)base + offsets[i]) = bits >> i & 1;
+}
 
 uint32_t flags_of(const struct record *rec)
 {
-	uint32_t flags = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(record_flags); i++)
-		if (*(const bool *)((const char *)rec + record_flags[i]))
-			flags |= 1u << i;
-	return flags | (uint32_t)(rec->free & 3) << FREE_SHIFT;
+	return bools_of(rec, record_flags, ARRAY_SIZE(record_flags)) | (uint32_t)(rec->free & 3)
+									       << FREE_SHIFT;
 }
 
 void flags_into(struct record *rec, uint32_t flags)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(record_flags); i++)
-		*(bool *)((char *)rec + record_flags[i]) = flags >> i & 1;
+	bools_into(rec, record_flags, ARRAY_SIZE(record_flags), flags);
 	rec->free = flags >> FREE_SHIFT & 3;
 }
 
 uint32_t holder_flags_of(const struct holder *h)
 {
-	return (h->last_owner ? 1u : 0) | (h->tripped ? 2u : 0);
+	return bools_of(h, holder_flags, ARRAY_SIZE(holder_flags));
 }
 
 void holder_flags_into(struct holder *h, uint32_t flags)
 {
-	h->last_owner = flags & 1;
-	h->tripped = flags & 2;
+	bools_into(h, holder_flags, ARRAY_SIZE(holder_flags), flags);
 }

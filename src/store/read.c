@@ -20,12 +20,14 @@
 /* clang-format off */
 enum statement {
 	GET_NAME, GET_ADDRESS, GET_NETNS, GET_PROCESS, GET_STREAM, GET_DETAILS, GET_COUNTS, GET_FAILURE, GET_HOLDERS, GET_OWNERS,
-	EACH, EACH_REVERSE, GET_RECORD, ID_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
+	EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
 	EACH_PORT, EACH_PORT_REVERSE, N_STATEMENTS
 };
 
 #define INTERVAL_COLUMNS "SELECT opened, socket, listened, closed, ended, port, udp, netns FROM intervals WHERE "
-#define INTERVAL_OVERLAPS " opened <= ? AND (closed IS NULL OR closed > ?) ORDER BY opened"
+/* Parameters: 1 to, 2 from, 3 the port. What is in the index alone decides which rows are read. */
+#define INTERVAL_OVERLAPS " opened <= ?1 AND (closed IS NULL OR closed > ?2) ORDER BY opened"
+#define OPENED_ON_PORT "SELECT opened FROM intervals INDEXED BY intervals_port WHERE port = ?3 AND opened <= ?1 AND closed "
 static const char *const statements[N_STATEMENTS] = {
 	[GET_NAME] = "SELECT name FROM names WHERE id = ?",
 	[GET_ADDRESS] = "SELECT family, addr FROM addresses WHERE id = ?",
@@ -43,14 +45,17 @@ static const char *const statements[N_STATEMENTS] = {
 	[EACH_PORT] = "SELECT * FROM records WHERE port = ? AND id > ? AND id <= ? ORDER BY id",
 	[EACH_PORT_REVERSE] = "SELECT * FROM records WHERE port = ? AND id > ? AND id <= ? ORDER BY id DESC",
 	[GET_RECORD] = "SELECT * FROM records WHERE id = ?",
-	[ID_AT] = "SELECT id FROM records WHERE time <= ? ORDER BY time DESC, id DESC LIMIT 1",
+	[MOMENT_AT] = "SELECT id FROM moments WHERE time <= ? ORDER BY time DESC, id DESC LIMIT 1",
+	[ID_AT] = "SELECT id, time FROM records WHERE id >= ?1 AND"
+		  " id < coalesce((SELECT min(id) FROM moments WHERE id > ?1), 9223372036854775807) ORDER BY id",
 	[LAST_ID] = "SELECT id FROM records ORDER BY id DESC LIMIT 1",
 	[STREAMS] = "SELECT first, lead(first, 1, 9223372036854775807) OVER (ORDER BY id), boot_id FROM streams ORDER BY id",
 	[STREAM_END] = "SELECT a.id, a.time, z.id, z.time, z.action FROM"
 		       " (SELECT id, time FROM records WHERE id > ? ORDER BY id LIMIT 1) a,"
 		       " (SELECT id, time, action FROM records WHERE id <= ? ORDER BY id DESC LIMIT 1) z",
 	[INTERVALS_ALL] = INTERVAL_COLUMNS INTERVAL_OVERLAPS,
-	[INTERVALS_PORT] = INTERVAL_COLUMNS "port = ? AND" INTERVAL_OVERLAPS,
+	[INTERVALS_PORT] = INTERVAL_COLUMNS "opened IN (" OPENED_ON_PORT "> ?2 UNION ALL " OPENED_ON_PORT
+			   "IS NULL) ORDER BY opened",
 	[NEXT_INTERVAL] = "SELECT opened FROM intervals WHERE port = ? AND udp = ? AND netns IS ? AND opened > ?"
 			  " ORDER BY opened LIMIT 1",
 };
@@ -394,7 +399,7 @@ static int details_get(struct store *s, int64_t id, struct view *v)
 	if (r != QUERY_ROW)
 		return r;
 	r = get_columns(s, q, 1, detail_columns, n_detail_columns, &s->reader->rec);
-	v->owners_count = (size_t)query_get(q, 13);
+	v->owners_count = (size_t)query_get(q, 1 + (int)n_detail_columns);
 	query_reset(q);
 	return r;
 }
@@ -689,10 +694,25 @@ static int one_number(struct query *q, int64_t *ret)
 	return r < 0 ? r : 0;
 }
 
+/* The nearest record that is a moment, then those after it. A run's first is one. */
 int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 {
-	query_int(s->reader->q[ID_AT], 0, time_ns);
-	return one_number(s->reader->q[ID_AT], ret_id);
+	struct query *q = s->reader->q[ID_AT];
+	int64_t moment;
+	int r;
+
+	query_int(s->reader->q[MOMENT_AT], 0, time_ns);
+	r = one_number(s->reader->q[MOMENT_AT], &moment);
+	if (r)
+		return r;
+	*ret_id = moment;
+	if (!moment)
+		return 0;
+	query_int(q, 0, moment);
+	while ((r = query_step(q)) == QUERY_ROW && query_get(q, 1) <= time_ns)
+		*ret_id = query_get(q, 0);
+	query_reset(q);
+	return r < 0 ? r : 0;
 }
 
 int store_last_id(struct store *s, int64_t *ret_id)
@@ -779,13 +799,13 @@ static int interval_tell(struct store *s, struct query *q, const struct store_in
 int store_intervals(struct store *s, const struct store_interval_query *iq,
 		    int (*fn)(void *arg, const struct store_interval *i), void *arg)
 {
-	int only = only_port(iq->ports), at = 0, r;
+	int only = only_port(iq->ports), r;
 	struct query *q = s->reader->q[only >= 0 ? INTERVALS_PORT : INTERVALS_ALL];
 
+	query_int(q, 0, iq->to);
+	query_int(q, 1, iq->from);
 	if (only >= 0)
-		query_int(q, at++, only);
-	query_int(q, at++, iq->to);
-	query_int(q, at, iq->from);
+		query_int(q, 2, only);
 	while ((r = query_step(q)) == QUERY_ROW) {
 		r = interval_tell(s, q, iq, fn, arg);
 		if (r)

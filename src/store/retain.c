@@ -29,7 +29,16 @@ static const char *const mark_names[N_MARKS] = { "swept", "purged", "cleaned" };
 	"SELECT socket FROM intervals WHERE opened <= ?2 AND socket IS NOT NULL UNION ALL " \
 	"SELECT listened FROM intervals WHERE opened <= ?2 AND listened IS NOT NULL)"
 
-enum statement { GET_MARK, SET_MARK, BEGUN_EARLIER, DROP_INTERVALS, SWEEP, PURGE, N_STATEMENTS };
+enum statement {
+	GET_MARK,
+	SET_MARK,
+	BEGUN_EARLIER,
+	DROP_INTERVALS,
+	DROP_MOMENTS,
+	SWEEP,
+	PURGE,
+	N_STATEMENTS
+};
 
 static const char *const statements[N_STATEMENTS] = {
 	[GET_MARK] = "SELECT id FROM marks WHERE name = ?",
@@ -40,6 +49,7 @@ static const char *const statements[N_STATEMENTS] = {
 		" (SELECT opened FROM intervals WHERE opened < ?1 AND closed <= ?2 UNION ALL"
 		" SELECT socket FROM intervals WHERE opened < ?1 AND closed <= ?2 AND socket IS NOT NULL)",
 	[DROP_INTERVALS] = "DELETE FROM intervals WHERE opened <= ?2 AND closed <= ?2 AND ?1 IS NOT NULL",
+	[DROP_MOMENTS] = "DELETE FROM moments WHERE id BETWEEN ?1 AND ?2",
 	[SWEEP] = "DELETE FROM records WHERE id BETWEEN ?1 AND ?2 AND " ORDINARY " AND " NEEDED,
 	[PURGE] = "DELETE FROM records WHERE id BETWEEN ?1 AND ?2 AND ?3 IS NOT NULL AND " NEEDED,
 };
@@ -89,7 +99,7 @@ static int range_run(struct store *s, enum statement at, int64_t first, int64_t 
 
 	query_int(q, 0, first);
 	query_int(q, 1, last);
-	if (at != DROP_INTERVALS)
+	if (at != DROP_INTERVALS && at != DROP_MOMENTS)
 		query_int(q, 2, s->to_file[WORDS_ACTION][ACTION_LISTEN]);
 	return query_run(q);
 }
@@ -175,6 +185,8 @@ static int purge(struct store *s, int64_t first, int64_t last)
 {
 	int r = range_run(s, PURGE, first, last);
 
+	if (!r)
+		r = range_run(s, DROP_MOMENTS, first, last);
 	return r ? r : mark_set(s, MARK_PURGED, last);
 }
 

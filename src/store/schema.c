@@ -38,11 +38,13 @@ static const char tables_1[] =
 	" errno INTEGER, proto INTEGER, family INTEGER, addr INTEGER, port INTEGER, cookie INTEGER, inode INTEGER,"
 	" options INTEGER, sock_uid INTEGER, backlog INTEGER, state INTEGER, via INTEGER, precision INTEGER,"
 	" netns INTEGER, service INTEGER);"
-	"CREATE INDEX records_time ON records(time);"
+	/* Where to look for a time: a record in every few hundred, and wherever the clock went back. */
+	"CREATE TABLE moments(time INTEGER, id INTEGER, PRIMARY KEY(time, id)) WITHOUT ROWID;"
 	"CREATE INDEX records_port ON records(port) WHERE port IS NOT NULL;"
 	"CREATE TABLE details(record INTEGER PRIMARY KEY, tid INTEGER, asked_addr INTEGER, asked_port INTEGER,"
 	" bound_addr INTEGER, bound_port INTEGER, iface TEXT, ifindex INTEGER, closed_by INTEGER, closed_by_comm TEXT,"
-	" held INTEGER, lingered INTEGER, reason INTEGER, owners_count INTEGER);"
+	" held INTEGER, lingered INTEGER, reason INTEGER, kind INTEGER,"
+	" l3mdev INTEGER, expires INTEGER, owners_count INTEGER);"
 	"CREATE TABLE counts(record INTEGER PRIMARY KEY, count INTEGER, took_us INTEGER, lost_where INTEGER,"
 	" lost_action INTEGER, added INTEGER, removed INTEGER, kept INTEGER, told INTEGER, lost INTEGER, hidden INTEGER,"
 	" clock_old INTEGER, clock_new INTEGER);"
@@ -50,12 +52,12 @@ static const char tables_1[] =
 	"CREATE TABLE holders(record INTEGER, rank INTEGER, process INTEGER, flags INTEGER, kind INTEGER, proto INTEGER,"
 	" modifiers INTEGER, options INTEGER, cookie INTEGER, inode INTEGER, since INTEGER, precision INTEGER,"
 	" expires INTEGER, addr INTEGER, port INTEGER, family INTEGER, state INTEGER, sock_uid INTEGER,"
-	" owners_count INTEGER, ifindex INTEGER, PRIMARY KEY(record, rank)) WITHOUT ROWID;"
+	" owners_count INTEGER, ifindex INTEGER, l3mdev INTEGER, PRIMARY KEY(record, rank)) WITHOUT ROWID;"
 	"CREATE TABLE owners(record INTEGER, rank INTEGER, process INTEGER, PRIMARY KEY(record, rank)) WITHOUT ROWID;"
 	/* Who held a port: ids of records. closed NULL: still held. socket NULL: opened is its first record. */
 	"CREATE TABLE intervals(opened INTEGER PRIMARY KEY, socket INTEGER, listened INTEGER, closed INTEGER, ended INTEGER,"
 	" port INTEGER, udp INTEGER, netns INTEGER);"
-	"CREATE INDEX intervals_port ON intervals(port);"
+	"CREATE INDEX intervals_port ON intervals(port, closed);"
 	/* How far retention has come: ids of records. See retain.c. */
 	"CREATE TABLE marks(name TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID;"
 	"CREATE TRIGGER records_gone AFTER DELETE ON records WHEN old.sides BEGIN"
@@ -170,7 +172,8 @@ int schema_update(struct store *s)
 	if (!version)
 		r = db_exec(s->db, "PRAGMA auto_vacuum = INCREMENTAL");
 	if (!r)
-		r = db_exec(s->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+		r = db_exec(s->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+				   "PRAGMA cache_size = -6000; PRAGMA wal_autocheckpoint = 4000");
 	if (r || version == SCHEMA_VERSION)
 		return r;
 	r = db_exec(s->db, "BEGIN IMMEDIATE; PRAGMA application_id = " APPLICATION_ID_TEXT(APPLICATION_ID));

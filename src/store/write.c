@@ -18,23 +18,24 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#define PROCESSES_MAX 4096
+#define PROCESSES_MAX 6000
 #define NAMES_MAX 2048
-#define OPEN_MAX 300000 /* more than a ledger has */
+#define MOMENT_EVERY 256 /* records: so many are looked at for the one at a time */
+#define OPEN_MAX 300000  /* more than a ledger has */
 
 /* A socket that holds a port now. */
 struct open_interval {
 	UT_hash_handle hh;
 	int64_t socket; /* id of its first record */
 	int64_t opened;
-	bool listened;
+	int64_t listened; /* id of its listen; 0: none yet */
 };
 
 /* clang-format off */
 enum statement {
 	FIND_NAME, ADD_NAME, FIND_ADDRESS, ADD_ADDRESS, FIND_NETNS, ADD_NETNS, ADD_PROCESS, ADD_ERRNO,
 	FIND_STREAM, ADD_STREAM, LAST_STREAM, ADD_RECORD, ADD_DETAILS, ADD_COUNTS, ADD_FAILURE, ADD_HOLDER, ADD_OWNER,
-	ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, N_STATEMENTS
+	ADD_MOMENT, ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, N_STATEMENTS
 };
 
 #define PARAMETERS_13 "?,?,?,?,?,?,?,?,?,?,?,?,?"
@@ -53,12 +54,13 @@ static const char *const statements[N_STATEMENTS] = {
 	[LAST_STREAM] = "SELECT s.boot_id, (SELECT action FROM records ORDER BY id DESC LIMIT 1) FROM streams s"
 			" ORDER BY s.id DESC LIMIT 1",
 	[ADD_RECORD] = "INSERT INTO records VALUES(" PARAMETERS_13 ",?,?,?,?,?,?,?,?,?,?,?,?)",
-	[ADD_DETAILS] = "INSERT INTO details VALUES(" PARAMETERS_13 ",?)",
+	[ADD_DETAILS] = "INSERT INTO details VALUES(" PARAMETERS_13 ",?,?,?,?)",
 	[ADD_COUNTS] = "INSERT INTO counts VALUES(" PARAMETERS_13 ")",
 	[ADD_FAILURE] = "INSERT INTO failures VALUES(?,?,?,?)",
-	[ADD_HOLDER] = "INSERT INTO holders VALUES(" PARAMETERS_13 ",?,?,?,?,?,?,?)",
+	[ADD_HOLDER] = "INSERT INTO holders VALUES(" PARAMETERS_13 ",?,?,?,?,?,?,?,?)",
 	[ADD_OWNER] = "INSERT INTO owners VALUES(?,?,?)",
-	[ADD_INTERVAL] = "INSERT INTO intervals VALUES(?,?,NULL,NULL,NULL,?,?,?)",
+	[ADD_MOMENT] = "INSERT OR IGNORE INTO moments VALUES(?,?)",
+	[ADD_INTERVAL] = "INSERT INTO intervals VALUES(?,?,?,NULL,NULL,?,?,?)",
 	[SET_LISTENED] = "UPDATE intervals SET listened = ? WHERE opened = ?",
 	[SET_CLOSED] = "UPDATE intervals SET closed = ?, ended = ? WHERE opened = ?",
 	[CLOSE_ALL] = "UPDATE intervals SET closed = ?, ended = ? WHERE closed IS NULL",
@@ -73,9 +75,11 @@ struct writer {
 	struct open_interval *open;
 	char stream[17]; /* that of the last event; empty: none yet */
 	int64_t stream_id;
-	int64_t first;  /* records.id - seq */
-	int64_t offset; /* wall clock minus boot clock at its start */
-	int64_t last;   /* the largest id that was written */
+	int64_t first;       /* records.id - seq */
+	int64_t offset;      /* wall clock minus boot clock at its start */
+	int64_t last;        /* the largest id that was written */
+	int64_t last_ns;     /* its wall clock */
+	int64_t last_moment; /* the last record that moments has; 0: none of this stream */
 };
 
 /* ---- rows of their own ---- */
@@ -344,6 +348,7 @@ static void stream_know(struct writer *w, const char *name, int64_t id, int64_t 
 	w->stream_id = id;
 	w->first = first;
 	w->offset = offset;
+	w->last_moment = 0;
 }
 
 static void text_lines(struct buf *b, const char *const *lines)
@@ -411,7 +416,7 @@ static void open_forget(struct writer *w)
 	}
 }
 
-static int open_remember(struct writer *w, int64_t socket, int64_t opened, bool listened)
+static int open_remember(struct writer *w, int64_t socket, int64_t opened, int64_t listened)
 {
 	struct open_interval *o = HASH_COUNT(w->open) < OPEN_MAX ? calloc(1, sizeof(*o)) : NULL;
 	unsigned before = HASH_COUNT(w->open);
@@ -435,7 +440,7 @@ static int open_load(struct writer *w)
 
 	open_forget(w);
 	while ((r = query_step(q)) == QUERY_ROW) {
-		r = open_remember(w, query_get(q, 0), query_get(q, 1), !query_is_null(q, 2));
+		r = open_remember(w, query_get(q, 0), query_get(q, 1), query_get(q, 2));
 		if (r) {
 			query_reset(q);
 			return r;
@@ -485,19 +490,24 @@ static int64_t socket_of(const struct writer *w, const struct record *rec)
 	return w->first + (int64_t)rec->socket_id;
 }
 
-static int interval_add(struct store *s, const struct record *rec, int64_t id, int64_t socket, int64_t netns)
+/* @listened: 0 unless the socket listens already. */
+static int interval_add(struct store *s, const struct record *rec, int64_t id, int64_t listened,
+			int64_t netns)
 {
+	int64_t socket = socket_of(s->writer, rec);
 	struct query *q = s->writer->q[ADD_INTERVAL];
 	int r;
 
 	query_int(q, 0, id);
 	if (socket != id)
 		query_int(q, 1, socket);
-	query_int(q, 2, rec->port);
-	query_int(q, 3, rec->proto == PROTO_UDP);
-	query_int(q, 4, netns);
+	if (listened && listened != id)
+		query_int(q, 2, listened);
+	query_int(q, 3, rec->port);
+	query_int(q, 4, rec->proto == PROTO_UDP);
+	query_int(q, 5, netns);
 	r = query_run(q);
-	return r ? r : open_remember(s->writer, socket, id, rec->action == ACTION_LISTEN);
+	return r ? r : open_remember(s->writer, socket, id, listened);
 }
 
 static int interval_close(struct store *s, struct open_interval *o, int64_t id, enum ended ended)
@@ -516,18 +526,26 @@ static int interval_listened(struct store *s, struct open_interval *o, int64_t i
 {
 	struct query *q = s->writer->q[SET_LISTENED];
 
-	o->listened = true;
+	o->listened = id;
 	query_int(q, 0, id);
 	query_int(q, 1, o->opened);
 	return query_run(q);
 }
 
+static int interval_hand(struct store *s, struct open_interval *o, const struct record *rec, int64_t id,
+			 int64_t netns)
+{
+	int64_t listened = o ? o->listened : 0;
+	int r = o ? interval_close(s, o, id, ENDED_HANDOFF) : 0;
+
+	return r ? r : interval_add(s, rec, id, listened, netns);
+}
+
 /* What an event does to who holds what; the rules of the ledger. */
 static int interval_put(struct store *s, const struct record *rec, int64_t id, int64_t netns)
 {
-	int64_t socket = socket_of(s->writer, rec);
+	int64_t socket = socket_of(s->writer, rec), listen = rec->action == ACTION_LISTEN ? id : 0;
 	struct open_interval *o = NULL;
-	int r;
 
 	if (!rec->has_socket || rec->error)
 		return 0;
@@ -538,13 +556,12 @@ static int interval_put(struct store *s, const struct record *rec, int64_t id, i
 	case ACTION_LISTEN:
 	case ACTION_AUTOBIND:
 		if (!o)
-			return rec->port ? interval_add(s, rec, id, socket, netns) : 0;
-		return rec->action == ACTION_LISTEN && !o->listened ? interval_listened(s, o, id) : 0;
+			return rec->port ? interval_add(s, rec, id, listen, netns) : 0;
+		return listen && !o->listened ? interval_listened(s, o, id) : 0;
 	case ACTION_RELEASE:
 		return o ? interval_close(s, o, id, ENDED_RELEASE) : 0;
 	case ACTION_HANDOFF:
-		r = o ? interval_close(s, o, id, ENDED_HANDOFF) : 0;
-		return r ? r : interval_add(s, rec, id, socket, netns);
+		return rec->port ? interval_hand(s, o, rec, id, netns) : 0;
 	default:
 		return 0;
 	}
@@ -560,7 +577,7 @@ static int details_put(struct store *s, const struct view *v, int64_t id)
 	query_int(q, 0, id);
 	r = put_columns(s, q, 1, detail_columns, n_detail_columns, v->rec);
 	if (v->owners_count)
-		query_int(q, 13, (int64_t)v->owners_count);
+		query_int(q, 1 + (int)n_detail_columns, (int64_t)v->owners_count);
 	return r ? r : query_run(q);
 }
 
@@ -767,6 +784,21 @@ static int record_put(struct store *s, const struct view *v, const struct refere
 	return query_run(q);
 }
 
+static int moment_put(struct store *s, const struct record *rec, int64_t id)
+{
+	struct writer *w = s->writer;
+	struct query *q = w->q[ADD_MOMENT];
+	bool due = !w->last_moment || id - w->last_moment >= MOMENT_EVERY || rec->wall_ns < w->last_ns;
+
+	w->last_ns = rec->wall_ns;
+	if (!due)
+		return 0;
+	w->last_moment = id;
+	query_int(q, 0, rec->wall_ns);
+	query_int(q, 1, id);
+	return query_run(q);
+}
+
 static int event_put(struct store *s, const struct view *v)
 {
 	int64_t id = s->writer->first + (int64_t)v->rec->seq;
@@ -796,6 +828,8 @@ static int event_put(struct store *s, const struct view *v)
 		r = sides_put(s, v, &bare_view, sides, id);
 	if (!r)
 		r = interval_put(s, v->rec, id, refs.netns);
+	if (!r)
+		r = moment_put(s, v->rec, id);
 	s->writer->last = id;
 	return r;
 }
@@ -837,7 +871,7 @@ static void writer_forget(struct store *s)
 	writer_forget_rows(s);
 	open_forget(w);
 	w->stream[0] = '\0';
-	w->last = 0;
+	w->last = w->last_moment = 0;
 }
 
 void store_rollback(struct store *s)

@@ -183,7 +183,10 @@ static void every_member_of_a_record_comes_back(void **state)
 	rec.ifindex = 4;
 	rec.sock_uid = UINT32_MAX;
 	rec.backlog = -1;
-	rec.has_backlog = rec.hook_addr = rec.explicit_port = rec.correction = true;
+	rec.has_backlog = rec.hook_addr = rec.explicit_port = rec.correction = rec.v6only = rec.bhash2 = true;
+	rec.kind = HOLDER_TIME_WAIT;
+	rec.l3mdev = 5;
+	rec.expires_ns = 1ull << 60;
 	rec.tid = 0;
 	rec.exec_id = 12;
 	rec.since_ns = rec.time_ns + 1; /* nothing says that clocks agree */
@@ -476,6 +479,94 @@ static void a_moment_is_found_by_its_time(void **state)
 	assert_int_equal(id, 2);
 }
 
+/* ---- retention ---- */
+
+#define HOUR_MS 3600000ll
+
+/* Four events an hour ago, one of each fate, and an old socket that is still held. */
+static void put_old(struct place *p)
+{
+	put(p, bind_ok(.port = 1, .seq = 1, .at_ms = 1));
+	put(p, bind_ok(.port = 80, .seq = 2, .at_ms = 2));
+	put(p, listen_ok(.port = 81, .seq = 3, .at_ms = 3));
+	put(p, bind_failed(.port = 81, .error = EADDRINUSE, .seq = 4, .at_ms = 4, .code = "listener",
+			   .holders = { { .kind = HOLDER_LISTENER, .pid = 7, .comm = "x" } }));
+	put(p, release_of(.port = 80, .socket_id = 2, .seq = 5, .at_ms = 5));
+	put(p, release_of(.port = 81, .socket_id = 3, .seq = 6, .at_ms = 6));
+	put(p, bind_ok(.port = 90, .seq = 7, .at_ms = HOUR_MS));
+	commit(p);
+}
+
+static void retain_all(struct place *p, const struct store_limits *limits, int64_t at_ms)
+{
+	int64_t now_ns = VIEWS_BOOT_WALL_NS + (int64_t)VIEWS_BASE_NS + at_ms * 1000000;
+	bool more;
+
+	do
+		assert_int_equal(store_retain(p->store, limits, now_ns, &more), 0);
+	while (more);
+}
+
+static void failures_and_listens_outlive_the_rest(void **state)
+{
+	static const struct store_limits hour = { .age_ns = HOUR_MS * 1000000 };
+	struct place *p = *state;
+
+	open_store(p);
+	put_old(p);
+	retain_all(p, &hour, HOUR_MS);
+	assert_int_equal(count_of(p), 7);
+	retain_all(p, &hour, HOUR_MS + 10); /* left: port 1 is still held; listen, failure; port 90 */
+	assert_int_equal(count_of(p), 4);
+	assert_int_equal(intervals_all(p).n, 2);
+	retain_all(p, &hour, 5 * HOUR_MS - 1000);
+	assert_int_equal(intervals_all(p).n, 2);
+	retain_all(p, &hour, 5 * HOUR_MS + 1000); /* what is held stays, however old */
+	assert_int_equal(count_of(p), 2);
+	assert_int_equal(intervals_all(p).n, 2);
+}
+
+static void what_was_held_long_goes_when_it_is_let_go(void **state)
+{
+	static const struct store_limits hour = { .age_ns = HOUR_MS * 1000000 };
+	struct place *p = *state;
+
+	open_store(p);
+	put_old(p);
+	retain_all(p, &hour, 2 * HOUR_MS);
+	put(p, release_of(.port = 1, .socket_id = 1, .seq = 8, .at_ms = 2 * HOUR_MS));
+	put(p, bind_ok(.port = 91, .seq = 9, .at_ms = 4 * HOUR_MS));
+	commit(p);
+	retain_all(p, &hour, 10 * HOUR_MS);
+	assert_int_equal(intervals_all(p).n, 2);
+	assert_int_equal(count_of(p), 2); /* 90 and 91 */
+}
+
+static void the_oldest_go_when_the_file_is_too_large(void **state)
+{
+	static const struct store_limits small = { .bytes = 1 << 20 };
+	struct place *p = *state;
+	uint64_t bytes;
+
+	open_store(p);
+	for (uint64_t i = 0; i < 40000; i += 4) {
+		put(p, bind_ok(.port = 80, .seq = i + 1, .pid = (uint32_t)(i / 4000 + 1)));
+		put(p,
+		    listen_ok(.port = 80, .seq = i + 2, .socket_id = i + 1, .pid = (uint32_t)(i / 4000 + 1)));
+		put(p, bind_failed(.port = 80, .seq = i + 3, .error = EADDRINUSE, .code = "listener"));
+		put(p, release_of(.port = 80, .seq = i + 4, .socket_id = i + 1,
+				  .pid = (uint32_t)(i / 4000 + 1)));
+		views_free();
+	}
+	commit(p);
+	assert_int_equal(store_bytes(p->store, &bytes), 0);
+	assert_true(bytes > small.bytes);
+	retain_all(p, &small, 0);
+	assert_int_equal(store_bytes(p->store, &bytes), 0);
+	assert_true(bytes <= small.bytes);
+	assert_true(count_of(p) > 1000);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -501,6 +592,9 @@ int main(void)
 		TEST(what_is_rolled_back_can_be_put_again),
 		TEST(what_was_committed_is_not_put_twice),
 		TEST(a_moment_is_found_by_its_time),
+		TEST(failures_and_listens_outlive_the_rest),
+		TEST(what_was_held_long_goes_when_it_is_let_go),
+		TEST(the_oldest_go_when_the_file_is_too_large),
 	};
 #undef TEST
 
