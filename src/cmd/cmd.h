@@ -7,7 +7,7 @@
 
 #include "util/args.h"
 
-#define COMMANDS(X) X(trace) X(list)
+#define COMMANDS(X) X(trace) X(list) X(record)
 
 #define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2

@@ -60,10 +60,11 @@ struct pipeline {
 	uint64_t fed_to;     /* position of the record under way */
 	uint64_t feed_end;   /* where the drain under way stops */
 	uint64_t missed_seen;
-	uint64_t resync_due_ns; /* 0: none is due */
-	uint32_t mark;          /* of the resync under way */
-	struct budget scan;     /* passes over every descriptor for one socket's owners */
-	struct budget ask;      /* questions to sock_diag for one failure or release */
+	uint64_t queue_lost_seen; /* by the sink */
+	uint64_t resync_due_ns;   /* 0: none is due */
+	uint32_t mark;            /* of the resync under way */
+	struct budget scan;       /* passes over every descriptor for one socket's owners */
+	struct budget ask;        /* questions to sock_diag for one failure or release */
 	struct {
 		uint64_t sk, tracked_ns;
 	} corrected[CORRECTED_MAX]; /* releases told by a resync */
@@ -81,6 +82,7 @@ struct pipeline {
 	int clock_fd;
 	int root_fd;
 	bool busy;    /* records come: the reader looks by itself */
+	bool retell;  /* the next resync tells all that is held */
 	bool syncing; /* the first snapshot is under way: its rows are told when it is complete */
 	bool stop;
 	unsigned asked_to_end; /* signals that say so */
@@ -132,7 +134,7 @@ void missed_check(struct pipeline *p);
 /* ---- fallback.c: the same out of /proc and sock_diag ---- */
 int snapshot_from_proc(struct pipeline *p);
 void record_from_row(struct record *rec, const struct diag_row *row, uint64_t now_ns); /* without a process */
-bool netns_asked(const struct pipeline *p, uint32_t inode); /* sync.c */
+bool netns_asked(const struct pipeline *p, uint32_t inode);                            /* sync.c */
 
 /* ---- diags.c: sock_diag sockets, one for each namespace used lately ---- */
 struct diags *diags_new(void);

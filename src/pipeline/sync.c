@@ -197,10 +197,24 @@ static bool ring_losses(struct pipeline *p)
 	return any;
 }
 
+/* The ledger is right, but who reads the sink has missed something: tell it all again. */
+static bool queue_losses(struct pipeline *p)
+{
+	uint64_t lost = p->config->sink->lost ? p->config->sink->lost(p->sink) : 0,
+		 before = p->queue_lost_seen;
+
+	if (lost == before)
+		return false;
+	p->queue_lost_seen = lost;
+	p->retell = true;
+	lost_tell(p, lost - before, LOST_QUEUE, ACTION_NONE);
+	return true;
+}
+
 static bool other_losses(struct pipeline *p)
 {
 	uint64_t full = tracer_tracked_full(p->tracer);
-	bool any = false;
+	bool any = queue_losses(p);
 
 	if (full != p->map_full_seen) {
 		lost_tell(p, full - p->map_full_seen, LOST_MAP, ACTION_NONE);
@@ -404,6 +418,20 @@ static void resync_tell(struct pipeline *p, uint64_t kept)
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
 }
 
+/* Every socket that is held, for who may have missed any. */
+static void ledger_retell(struct pipeline *p)
+{
+	if (!p->retell)
+		return;
+	p->retell = false;
+	for (struct entry *e = ledger_next(p->ledger, NULL); e && !p->error; e = ledger_next(p->ledger, e)) {
+		e->told.correction = true;
+		e->told.time_ns = clock_boot_ns();
+		e->snapshot_untold = true;
+		entry_tell_snapshot(p, e);
+	}
+}
+
 int pipeline_resync(struct pipeline *p)
 {
 	struct comparison c = { .pipeline = p };
@@ -425,6 +453,7 @@ int pipeline_resync(struct pipeline *p)
 	}
 	free(c.missing);
 	p->resync_added += p->snapshot_count - before;
+	ledger_retell(p);
 	losses_check(p);
 	resync_tell(p, c.kept);
 	return r < 0 ? r : p->error;

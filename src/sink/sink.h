@@ -30,6 +30,7 @@ struct sink_options {
 	struct field_options field;
 	const struct field *const *only; /* -F */
 	size_t n_only;
+	const void *arg; /* what a sink needs beside these: see its header */
 };
 
 struct sink_ops {
@@ -43,6 +44,10 @@ struct sink_ops {
 	int (*tick)(void *state, uint64_t now_ns, uint64_t *ret_next_ns);
 	/* Write out what is buffered; called when the ring has been drained. */
 	int (*flush)(void *state);
+	/* Forget what was written since the last flush: it is written again. NULL: it cannot. */
+	void (*undo)(void *state);
+	/* Events that found no room since it was opened, as far as they are to be told now. NULL: none ever. */
+	uint64_t (*lost)(void *state);
 	/* What could not be shown any more is dropped; frees @state. NULL is fine. */
 	void (*close)(void *state);
 };

@@ -230,11 +230,17 @@ static int begin_anew(struct replay *r)
 	return r->ledger && r->processes ? 0 : -ENOMEM;
 }
 
+/* After a gap what is held is told again. */
+static bool is_beginning(const struct record *rec)
+{
+	return rec->action == ACTION_START || (rec->action == ACTION_LOST && rec->lost_where == LOST_QUEUE);
+}
+
 int replay_apply(struct replay *r, int64_t id, const struct view *v)
 {
 	uint64_t sk = socket_key(id, v->rec);
 
-	if (v->rec->action == ACTION_START)
+	if (is_beginning(v->rec))
 		return begin_anew(r);
 	if (!v->rec->has_socket || v->rec->error)
 		return 0;

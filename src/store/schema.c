@@ -231,6 +231,7 @@ const char *ended_name(enum ended ended)
 	static const char *const names[] = {
 		[ENDED_NOT] = "held",        [ENDED_RELEASE] = "release", [ENDED_HANDOFF] = "handoff",
 		[ENDED_STOPPED] = "stopped", [ENDED_KILLED] = "killed",   [ENDED_REBOOT] = "reboot",
+		[ENDED_LOST] = "lost",
 	};
 
 	return names[ended];

@@ -68,7 +68,16 @@ struct store_stream {
 /* Oldest first. Nonzero from @fn ends the walk and is returned. */
 int store_streams(struct store *s, int (*fn)(void *arg, const struct store_stream *stream), void *arg);
 
-enum ended { ENDED_NOT, ENDED_RELEASE, ENDED_HANDOFF, ENDED_STOPPED, ENDED_KILLED, ENDED_REBOOT, N_ENDED };
+enum ended {
+	ENDED_NOT,
+	ENDED_RELEASE,
+	ENDED_HANDOFF,
+	ENDED_STOPPED,
+	ENDED_KILLED,
+	ENDED_REBOOT,
+	ENDED_LOST,
+	N_ENDED
+};
 
 /* A time for which one owner held one port. All are ids of records, 0: none. */
 struct store_interval {

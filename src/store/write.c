@@ -383,10 +383,19 @@ static int stream_add(struct store *s, const struct view *v)
 	return r;
 }
 
+static int intervals_end(struct store *s, int64_t id, enum ended ended)
+{
+	struct query *close = s->writer->q[CLOSE_ALL];
+
+	query_int(close, 0, id);
+	query_int(close, 1, s->to_file[WORDS_ENDED][ended]);
+	return query_run(close);
+}
+
 /* A run before has left sockets open: what became of them nobody saw. This run's snapshot tells what is there. */
 static int intervals_close_all(struct store *s, const struct session *now, int64_t id)
 {
-	struct query *last = s->writer->q[LAST_STREAM], *close = s->writer->q[CLOSE_ALL];
+	struct query *last = s->writer->q[LAST_STREAM];
 	enum ended ended = ENDED_KILLED;
 	const char *boot;
 	size_t len;
@@ -401,9 +410,7 @@ static int intervals_close_all(struct store *s, const struct session *now, int64
 	else if (query_get(last, 1) == s->to_file[WORDS_ACTION][ACTION_STOP])
 		ended = ENDED_STOPPED;
 	query_reset(last);
-	query_int(close, 0, id);
-	query_int(close, 1, s->to_file[WORDS_ENDED][ended]);
-	return query_run(close);
+	return intervals_end(s, id, ended);
 }
 
 static void open_forget(struct writer *w)
@@ -547,6 +554,11 @@ static int interval_put(struct store *s, const struct record *rec, int64_t id, i
 	int64_t socket = socket_of(s->writer, rec), listen = rec->action == ACTION_LISTEN ? id : 0;
 	struct open_interval *o = NULL;
 
+	/* Some event did not come: what was held is told again. */
+	if (rec->action == ACTION_LOST && rec->lost_where == LOST_QUEUE) {
+		open_forget(s->writer);
+		return intervals_end(s, id, ENDED_LOST);
+	}
 	if (!rec->has_socket || rec->error)
 		return 0;
 	HASH_FIND(hh, s->writer->open, &socket, sizeof(socket), o);
