@@ -7,7 +7,7 @@
 
 #include "util/args.h"
 
-#define COMMANDS(X) X(trace) X(list) X(record)
+#define COMMANDS(X) X(trace) X(list) X(record) X(history)
 
 #define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2

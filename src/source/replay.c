@@ -91,11 +91,44 @@ static int names_keep(struct replay *r, uint64_t sk, const struct view *v)
 	return -ENOMEM;
 }
 
-struct replay_names replay_names(const struct replay *r, const struct entry *e)
+/* ---- an entry as a view ---- */
+
+static size_t owners_list(const struct entry *e, struct owner *owners)
+{
+	size_t n = 0;
+
+	if (e->key.pid && !e->handed) {
+		owners[n] = (struct owner){ .pid = e->key.pid,
+					    .uid = e->told.uid,
+					    .start_ns = e->key.start_ns,
+					    .process = e->process };
+		memcpy(owners[n++].comm, e->told.comm, sizeof(owners->comm));
+	}
+	for (uint32_t i = 0; i < e->n_owners && n < LEDGER_OWNERS_MAX; i++)
+		owners[n++] = e->owners[i];
+	return n;
+}
+
+void replay_view(const struct replay *r, const struct entry *e, int64_t now_ns, struct record *rec,
+		 struct owner *owners, struct view *ret)
 {
 	const struct named *n = named_find(r, e->sk);
 
-	return n ? (struct replay_names){ n->user, n->service, n->netns } : (struct replay_names){ 0 };
+	*rec = e->told;
+	rec->action = ACTION_SNAPSHOT;
+	rec->time_ns = e->told.time_ns + (uint64_t)(now_ns - e->told.wall_ns);
+	rec->wall_ns = now_ns;
+	rec->since_ns = e->since_ns;
+	rec->has_backlog = false;
+	rec->tid = 0;
+	*ret = (struct view){ .rec = rec, .process = e->process, .owners = owners };
+	ret->n_owners = owners_list(e, owners);
+	ret->owners_count = e->owners_count > ret->n_owners ? e->owners_count : ret->n_owners;
+	if (n) {
+		ret->user_name = n->user;
+		ret->service = n->service;
+		ret->netns_name = n->netns;
+	}
 }
 
 /* ---- processes: the view's are borrowed for the call ---- */

@@ -21,10 +21,11 @@ int replay_apply(struct replay *r, int64_t id, const struct view *v);
  */
 int replay_at(struct replay *r, struct store *s, int64_t id, const uint8_t *ports);
 
-/* Names that an entry had when it was told; NULL: none. */
-struct replay_names {
-	const char *user, *service, *netns;
-};
-struct replay_names replay_names(const struct replay *r, const struct entry *e);
+/*
+ * @e of the ledger as a view of wall clock @now_ns, with the names that it had: for the table of what is held. @rec and
+ * @owners (LEDGER_OWNERS_MAX) are room for it. ret->session is left to the caller.
+ */
+void replay_view(const struct replay *r, const struct entry *e, int64_t now_ns, struct record *rec,
+		 struct owner *owners, struct view *ret);
 
 #endif
