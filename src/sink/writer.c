@@ -20,6 +20,7 @@
 #define FLUSH_NS (NS_PER_S / 4) /* an event is not kept back longer */
 #define BATCH 4096              /* events written between two looks at everything else, and flushed at once */
 #define WAKE_AT 512
+#define TAKE 256
 #define RETRY_NS NS_PER_S
 #define PATIENCE_NS (3 * NS_PER_S) /* at the end, with a sink that fails */
 
@@ -57,7 +58,7 @@ struct sink_thread {
 	pthread_t thread;
 	pthread_mutex_t lock; /* queues, refs, stop */
 	pthread_cond_t wake;
-	bool started, stop;
+	bool started, stop, sleeping;
 	unsigned unwoken;      /* events that the thread was not woken for; the loop's */
 	_Atomic uint64_t lost; /* of the first sink, as far as it may be told */
 };
@@ -168,17 +169,17 @@ static void outlet_undo(struct sink_thread *w, struct outlet *out)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* NULL: none is left. */
-static struct item *outlet_next(struct sink_thread *w, struct outlet *out)
+/* Up to @max events to write; few and long visits to the queue, since the loop comes there for each event. */
+static size_t outlet_take(struct sink_thread *w, struct outlet *out, struct item **items, size_t max)
 {
 	struct queue *q = &out->queue;
-	struct item *it = NULL;
+	size_t n = 0;
 
 	pthread_mutex_lock(&w->lock);
-	if (queue_has_work(q))
-		it = q->items[q->at++ & (q->room - 1)];
+	while (n < max && queue_has_work(q))
+		items[n++] = q->items[q->at++ & (q->room - 1)];
 	pthread_mutex_unlock(&w->lock);
-	return it;
+	return n;
 }
 
 static void outlet_flush(struct sink_thread *w, struct outlet *out)
@@ -197,18 +198,39 @@ static void outlet_flush(struct sink_thread *w, struct outlet *out)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void outlet_write(struct sink_thread *w, struct outlet *out)
+/* Those after one that fails: they are to be written as well. */
+static void outlet_give_back(struct sink_thread *w, struct outlet *out, size_t n)
 {
-	struct item *it;
+	pthread_mutex_lock(&w->lock);
+	out->queue.at -= n;
+	pthread_mutex_unlock(&w->lock);
+}
 
-	for (unsigned n = 0; n < BATCH && (it = outlet_next(w, out)); n++) {
+static bool items_write(struct sink_thread *w, struct outlet *out, struct item **items, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
 		if (!out->dirty_ns)
 			out->dirty_ns = now_ns();
-		if (out->ops->write(out->state, it->view) < 0) {
-			outlet_undo(w, out);
-			return;
-		}
+		if (out->ops->write(out->state, items[i]->view) >= 0)
+			continue;
+		outlet_give_back(w, out, n - i - 1);
+		outlet_undo(w, out);
+		return false;
 	}
+	return true;
+}
+
+static void outlet_write(struct sink_thread *w, struct outlet *out)
+{
+	struct item *items[TAKE];
+	size_t n, all = 0;
+
+	do {
+		n = outlet_take(w, out, items, TAKE);
+		if (!items_write(w, out, items, n))
+			return;
+		all += n;
+	} while (n == TAKE && all < BATCH);
 	if (out->dirty_ns &&
 	    (out->queue.at - out->queue.head >= BATCH || now_ns() - out->dirty_ns >= FLUSH_NS))
 		outlet_flush(w, out);
@@ -293,8 +315,10 @@ static bool thread_sleep(struct sink_thread *w, uint64_t *end_ns)
 		*end_ns = now_ns() + PATIENCE_NS;
 	if (w->stop)
 		earlier(&when, *end_ns);
-	if (when > now_ns() && !(w->stop && is_finished(w)))
+	w->sleeping = when > now_ns() && !(w->stop && is_finished(w));
+	if (w->sleeping)
 		wait_until(w, when);
+	w->sleeping = false;
 	stop = w->stop && (is_finished(w) || (*end_ns && now_ns() >= *end_ns));
 	pthread_mutex_unlock(&w->lock);
 	return !stop;
@@ -410,20 +434,27 @@ static int writer_open(const struct sink_options *o, void **ret_state)
 
 static void wake(struct sink_thread *w)
 {
+	bool sleeping;
+
 	w->unwoken = 0;
 	pthread_mutex_lock(&w->lock);
-	pthread_cond_signal(&w->wake);
+	sleeping = w->sleeping;
+	w->sleeping = false; /* once is enough */
 	pthread_mutex_unlock(&w->lock);
+	if (sleeping)
+		pthread_cond_signal(&w->wake);
 }
 
 /* Never waits, never fails: what cannot be kept is counted. */
 static int writer_write(void *state, const struct view *v)
 {
 	struct sink_thread *w = state;
-	struct item *it = malloc(sizeof(*it));
+	struct item *it = calloc(1, sizeof(*it));
 
-	if (it)
-		*it = (struct item){ .view = view_copy(v, &it->size), .refs = 1 };
+	if (it) {
+		it->refs = 1;
+		it->view = view_copy(v, &it->size);
+	}
 	pthread_mutex_lock(&w->lock);
 	for (size_t i = 0; i < w->n; i++) {
 		struct queue *q = &w->outlets[i].queue;
