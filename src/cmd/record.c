@@ -28,6 +28,7 @@ struct record_opts {
 	bool quiet;
 	uint64_t duration_ns; /* 0: until a signal */
 	uint64_t queue_bytes;
+	const char *netns; /* NULL: all */
 };
 
 /* One of "30d" and "512M": a size ends in a letter that no time has. */
@@ -70,6 +71,7 @@ static const struct arg record_args[] = {
 	{ 0,   "hooks",     ARG_CHOICE, AT(hooks), "auto|fexit|tracepoint", "which kernel hooks to use" },
 	{ 'q', "quiet",     ARG_FLAG,   AT(quiet), NULL, "errors only" },
 	{ 0,   "duration",  ARG_DURATION, AT(duration_ns), "TIME", "stop after TIME", .hidden = true },
+	{ 'N', "netns",     ARG_STRING, AT(netns), "NETNS", "one network namespace: host, a name or a number" },
 	{ 0,   "queue",     ARG_SIZE,   AT(queue_bytes), "SIZE", "for tests", .hidden = true },
 	{ 0 },
 };
@@ -135,6 +137,24 @@ static int store_try(const struct record_opts *o)
 	return 0;
 }
 
+/* Only a namespace: a history with holes would tell wrong things of who holds what. */
+static int filter_make(const struct record_opts *o, struct filter **ret_filter,
+		       struct filter_kernel *ret_kernel)
+{
+	struct filter_error error;
+	char text[128];
+	int r;
+
+	if (!o->netns)
+		return 0;
+	snprintf(text, sizeof(text), "netns \"%s\"", o->netns);
+	r = strlen(o->netns) < 100 ? filter_parse(text, ret_filter, &error) : -EINVAL;
+	if (r)
+		return fail_text(-EINVAL, "--netns takes host, a name or a number, not '%.40s'", o->netns);
+	filter_kernel(*ret_filter, ret_kernel);
+	return 0;
+}
+
 static int record_run(const void *opts, int argc, char **argv)
 {
 	static const enum hook_set sets[] = { HOOKS_ANY, HOOKS_FEXIT, HOOKS_TRACEPOINT };
@@ -153,16 +173,22 @@ static int record_run(const void *opts, int argc, char **argv)
 		.ephemeral = o->ephemeral,
 		.autobind = o->autobind,
 	};
+	struct filter_kernel kernel;
+	struct filter *filter = NULL;
 	int r;
 
 	if (argc)
 		return fail_text(-EINVAL, "record takes no filter ('%.40s'): history does", argv[0]);
-	r = store_try(o);
-	if (r)
-		return r;
-	if (!o->quiet)
+	r = filter_make(o, &filter, &kernel);
+	if (!r)
+		r = store_try(o);
+	if (!r && !o->quiet)
 		fprintf(stderr, "portlog: recording to %s. Ctrl-C stops; portlog history tells\n", o->store);
-	r = pipeline_run(&config);
+	config.filter = filter;
+	config.kernel = filter ? &kernel : NULL;
+	if (!r)
+		r = pipeline_run(&config);
+	filter_free(filter);
 	return r == PIPELINE_SHORT ? 0 : r;
 }
 

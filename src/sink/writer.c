@@ -88,9 +88,15 @@ static bool queue_grow(struct queue *q)
 	return true;
 }
 
+/* What tells of the stream itself, a loss above all, has as much room again: else a loss of a loss were not counted. */
+static size_t queue_limit(const struct queue *q, const struct item *it)
+{
+	return it->view->rec->has_socket ? q->bytes_max : q->bytes_max * 2;
+}
+
 static bool queue_push(struct queue *q, struct item *it)
 {
-	if (q->bytes + it->size > q->bytes_max || (q->tail - q->head == q->room && !queue_grow(q))) {
+	if (q->bytes + it->size > queue_limit(q, it) || (q->tail - q->head == q->room && !queue_grow(q))) {
 		q->missed++;
 		return false;
 	}

@@ -56,7 +56,8 @@ static const char *const statements[N_STATEMENTS] = {
 	[INTERVALS_ALL] = INTERVAL_COLUMNS INTERVAL_OVERLAPS,
 	[INTERVALS_PORT] = INTERVAL_COLUMNS "opened IN (" OPENED_ON_PORT "> ?2 UNION ALL " OPENED_ON_PORT
 			   "IS NULL) ORDER BY opened",
-	[NEXT_INTERVAL] = "SELECT opened FROM intervals WHERE port = ? AND udp = ? AND netns IS ? AND opened > ?"
+	[NEXT_INTERVAL] = "SELECT opened FROM intervals WHERE port = ?1 AND udp = ?2 AND opened > ?4 AND (netns IS ?3 OR netns IN"
+			  " (SELECT id FROM namespaces WHERE inode = (SELECT inode FROM namespaces WHERE id = ?3)))"
 			  " ORDER BY opened LIMIT 1",
 };
 /* clang-format on */
