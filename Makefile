@@ -46,7 +46,7 @@ live := $(addprefix $B/tests/live/,$(live_names))
 golden := $(patsubst %.c,$B/%,$(wildcard tests/golden/*.c))
 bench := $(patsubst %.c,$B/%,$(wildcard tests/bench/*.c))
 fuzz := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor,$(live_names)))
+static := $(BUILD)/static/portlog $(patsubst %,$(BUILD)/static/%,$(filter actor list,$(live_names)))
 
 # V=1 shows the commands; -s nothing.
 Q := $(if $(V),,@)

@@ -6,6 +6,12 @@
  */
 #include "portlog.bpf.h"
 
+#define FLYING_MAX 8    /* sockets told of one Unix socket's queue, a power of two */
+#define MESSAGES_MAX 16 /* looked at in one queue */
+#define FILES_MAX 8     /* looked at in one message */
+
+u64 message_step(u64 message);
+
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile unsigned int opt_netns[PL_NETNS_MAX] = {};
@@ -13,6 +19,9 @@ const volatile unsigned int opt_netns_count = 0;
 const volatile bool opt_ports = false;
 const volatile unsigned char opt_port_bits[65536 / 8] = {};
 const volatile unsigned int opt_pidns = 0;
+unsigned long long flying[FLYING_MAX] = {}; /* sockets in the messages of the Unix socket under way */
+unsigned int flying_count = 0;
+
 const volatile bool opt_connections = false; /* every socket with a port, and the bind buckets */
 
 /* TIME_WAIT and request sockets are small: of them only struct sock_common may be read. */
@@ -176,5 +185,78 @@ int list_udp(struct bpf_iter__udp *ctx)
 	if (!sk || !sk->__sk_common.skc_num || !port_wanted(sk->__sk_common.skc_num))
 		return 0;
 	row_write(ctx->meta->seq, scalar_socket(sk), NULL);
+	return 0;
+}
+
+/* The socket of a file, as the one that has the port; 0: it is none of ours. */
+static __always_inline u64 file_holder(struct file *file)
+{
+	struct socket *sock;
+	struct sock *sk;
+
+	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+		return 0;
+	sock = BPF_CORE_READ(file, private_data);
+	sk = BPF_CORE_READ(sock, sk);
+	sk = sk ? socket_normal(sk) : NULL;
+	if (!sk || !socket_is_ours(sk) || !BPF_CORE_READ(sk, __sk_common.skc_num))
+		return 0;
+	return (u64)sk;
+}
+
+/* Note what one message carries; the next one. A global function is verified once, not for each turn of the loop. */
+u64 message_step(u64 message)
+{
+	struct sk_buff *skb = (void *)message;
+	struct unix_skb_parms *parms = (void *)skb + bpf_core_field_offset(struct sk_buff, cb);
+	struct scm_fp_list *list = BPF_CORE_READ(parms, fp);
+	short count = list ? BPF_CORE_READ(list, count) : 0;
+
+	for (int i = 0; i < FILES_MAX && i < count; i++) {
+		struct file *file = NULL;
+		u64 sk;
+
+		bpf_probe_read_kernel(&file, sizeof(file),
+				      (void *)list + bpf_core_field_offset(struct scm_fp_list, fp) +
+					      i * sizeof(file));
+		sk = file_holder(file);
+		if (sk)
+			flying[flying_count++ & (FLYING_MAX - 1)] = sk;
+	}
+	return (u64)BPF_CORE_READ(skb, next);
+}
+
+/* Only what finds the socket among those that are known: each member more is verified for each turn of the loop. */
+static __always_inline void flying_write(struct seq_file *seq, struct sock *sk)
+{
+	struct pl_row row = { .kind = PL_ROW, .size = sizeof(row), .flags = PL_IN_FLIGHT };
+
+	row.sk = (u64)sk;
+	row.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	row.inode = socket_inode(sk, &row.sock_uid);
+	row.netns = socket_netns(sk);
+	row.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	bpf_seq_write(seq, &row, sizeof(row));
+}
+
+/* The queue is not locked: what a reader takes away meanwhile ends the walk, or is told though it has just arrived. */
+SEC("pl_iter/unix")
+int list_unix(struct bpf_iter__unix *ctx)
+{
+	struct sock *sk = (void *)ctx->unix_sk;
+	u64 head, message;
+
+	if (!sk)
+		return 0;
+	head = (u64)scalar_socket(sk) + bpf_core_field_offset(struct sock, sk_receive_queue);
+	message = (u64)BPF_CORE_READ((struct sk_buff_head *)head, next);
+	flying_count = 0;
+	for (int i = 0; i < MESSAGES_MAX && message && message != head; i++)
+		message = message_step(message);
+	for (int i = 0; i < FLYING_MAX; i++) {
+		if (i >= flying_count)
+			break;
+		flying_write(ctx->meta->seq, (void *)flying[i]);
+	}
 	return 0;
 }

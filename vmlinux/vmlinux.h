@@ -287,8 +287,18 @@ struct socket_alloc {
 	struct inode vfs_inode;
 };
 
+struct sk_buff {
+	struct sk_buff *next;
+	char cb[48];
+};
+
+struct sk_buff_head {
+	struct sk_buff *next;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
 	u8 sk_userlocks : 4;
 	u8 sk_kern_sock : 1;
 	u16 sk_type;
@@ -358,6 +368,17 @@ struct mptcp_sock___subflow { /* before 6.6: the listener's socket, first once i
 	struct socket *subflow;
 };
 
+/* Descriptors on their way in a message of a Unix socket. */
+
+struct scm_fp_list {
+	short count;
+	struct file *fp[1];
+};
+
+struct unix_skb_parms {
+	struct scm_fp_list *fp;
+};
+
 /* io_uring. */
 
 struct io_ring_ctx;
@@ -409,6 +430,17 @@ struct bpf_iter__tcp {
 	};
 	union {
 		struct sock_common *sk_common;
+	};
+};
+
+struct unix_sock;
+
+struct bpf_iter__unix {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct unix_sock *unix_sk;
 	};
 };
 

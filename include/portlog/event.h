@@ -52,12 +52,13 @@
 #define PL_TRIPPED 0x10000u    /* holder: the one that the kernel's own conflict check stopped at */
 /* release: tid and asked_addr are pid and comm of who dropped the last reference */
 #define PL_PROCESS_CTX 0x20000u
-#define PL_HOOK_ADDR 0x40000u /* asked_* is the kernel's own copy; unset: read from the caller's memory */
-#define PL_PEER 0x80000u      /* the socket is connected */
-#define PL_LISTENED 0x100000u /* the socket has listened at some time */
-#define PL_CONNECT 0x800000u  /* row: connect(2) chose the port (known from 6.18 on) */
-#define PL_BHASH2 0x400000u   /* row: it is in an inet_bind2_bucket */
-#define PL_BEFORE 0x200000u   /* it was there before the tracer: since_ns is when the snapshot saw it */
+#define PL_HOOK_ADDR 0x40000u   /* asked_* is the kernel's own copy; unset: read from the caller's memory */
+#define PL_PEER 0x80000u        /* the socket is connected */
+#define PL_LISTENED 0x100000u   /* the socket has listened at some time */
+#define PL_CONNECT 0x800000u    /* row: connect(2) chose the port (known from 6.18 on) */
+#define PL_IN_FLIGHT 0x1000000u /* row: its descriptor is in a message that nobody has read */
+#define PL_BHASH2 0x400000u     /* row: it is in an inet_bind2_bucket */
+#define PL_BEFORE 0x200000u     /* it was there before the tracer: since_ns is when the snapshot saw it */
 
 /* via: which hook told it */
 #define PL_VIA_FEXIT 1

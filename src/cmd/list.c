@@ -26,7 +26,7 @@ struct list_opts {
 static const struct arg list_args[] = {
 	{ 'a', "all",       ARG_FLAG,   AT(all), NULL, "TIME_WAIT and connected UDP sockets too" },
 	{ 0,   "sort",      ARG_STRING, AT(sort), "FIELD", "by this field: see portlog-fields(7)" },
-	{ 'l', "listening", ARG_FLAG,   AT(habit), NULL, "as it is anyway, like -p and -n: for who types -tulpn" },
+	{ 'l', "listening", ARG_FLAG,   AT(habit), NULL, "as it is anyway: for the habit of ss -tulpn" },
 	{ 'p', "processes", ARG_FLAG,   AT(habit), NULL, "the same" },
 	{ 'n', "numeric",   ARG_FLAG,   AT(habit), NULL, "the same" },
 	{ 0,   "no-bpf",    ARG_FLAG,   AT(no_bpf), NULL, "look as without privilege", .hidden = true },
@@ -145,6 +145,8 @@ static int list_show(struct list *l)
 	if (r < 0)
 		return r;
 	table_options(l);
+	if (l->table.form == TABLE_NARROW && !l->table.only && !l->table.sort && filter_is_empty(l->filter))
+		inventory_brief(l->inv);
 	r = table_render(inventory_ledger(l->inv), &l->table, &out, &shown);
 	if (!r)
 		r = buf_write(&out, STDOUT_FILENO);

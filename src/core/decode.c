@@ -262,6 +262,8 @@ static enum holder_kind row_kind(const struct pl_row *row)
 {
 	if (row->state == TCP_STATE_TIME_WAIT)
 		return HOLDER_TIME_WAIT;
+	if (row->flags & PL_IN_FLIGHT)
+		return HOLDER_IN_FLIGHT;
 	if (row->flags & PL_KERNEL)
 		return HOLDER_KERNEL;
 	if (row->proto == IPPROTO_UDP)

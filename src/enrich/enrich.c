@@ -200,6 +200,26 @@ void enrich_process(struct enrich *e, struct process *p)
 	fill_container(e, &p->where);
 }
 
+static bool has_place(const struct cgroup_info *where)
+{
+	return where->unit || where->container_id || where->pod_uid;
+}
+
+void enrich_process_where(struct enrich *e, struct process *p)
+{
+	auto_free char *legacy = NULL;
+
+	if (p->enriched || p->cgroup || has_place(&p->where))
+		return;
+	if (e->legacy_cgroups || !p->cgroup_id)
+		(void)proc_fill_cgroup(e->proc_fd, p, &legacy);
+	if (!p->cgroup && p->cgroup_id)
+		p->cgroup = cgroup_of_id(e, p->cgroup_id);
+	if (p->cgroup || legacy)
+		(void)cgroup_parse(legacy ?: p->cgroup, &p->where);
+	fill_container(e, &p->where);
+}
+
 /* ---- one record ---- */
 
 const char *enrich_user(struct enrich *e, uint32_t uid)

@@ -19,6 +19,9 @@ struct enrich *enrich_free(struct enrich *e);
  * process (start time compared). */
 void enrich_process(struct enrich *e, struct process *p);
 
+/* Only @p->where, for who shows neither exe nor args: a call of the above fills in the rest. */
+void enrich_process_where(struct enrich *e, struct process *p);
+
 /* Names for a record: view->user_name, service, netns_name. Borrowed until the next call of any function here. */
 void enrich_view(struct enrich *e, struct view *v);
 

@@ -233,3 +233,26 @@ int proc_fill(int proc_fd, struct process *p, char **ret_legacy)
 	adopt(p, &f, ret_legacy);
 	return 0;
 }
+
+int proc_fill_cgroup(int proc_fd, struct process *p, char **ret_legacy)
+{
+	__attribute__((cleanup(found_done))) struct found f = { 0 };
+	auto_close int pid_dir = -1;
+	struct proc_stat after;
+	char path[16];
+
+	*ret_legacy = NULL;
+	snprintf(path, sizeof(path), "%u", p->key.pid);
+	pid_dir = openat(proc_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (pid_dir < 0)
+		return PROC_GONE;
+	if (read_cgroup(pid_dir, &f))
+		return -ENOMEM;
+	/* The directory is one process's for good: one look, afterwards, says whose file that was. */
+	if (!same_process(pid_dir, &p->key, &after))
+		return PROC_GONE;
+	if (!p->cgroup)
+		p->cgroup = take(f.cgroup);
+	*ret_legacy = take(f.legacy);
+	return 0;
+}

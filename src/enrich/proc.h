@@ -23,6 +23,9 @@ int proc_stat_parse(const char *text, struct proc_stat *ret);
  */
 int proc_fill(int proc_fd, struct process *p, char **ret_legacy);
 
+/* The same of its cgroup alone, which costs half as much. */
+int proc_fill_cgroup(int proc_fd, struct process *p, char **ret_legacy);
+
 /* A small text file, at most size - 1 bytes of it, terminated; never waits. 0 or negative errno. */
 int proc_read(int dir_fd, const char *path, char *text, size_t size, size_t *ret_len);
 

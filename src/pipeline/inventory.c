@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,26 +204,22 @@ static bool may_be_in_flight(const struct inventory *inv, const struct entry *e)
 		e->told.kind == HOLDER_SHUTDOWN);
 }
 
-static bool any_in_flight(struct inventory *inv)
+/*
+ * A live socket that no process has open is on its way in a message: it was found in one, or the kernel cannot say
+ * (before 5.15) and nothing else explains it. Else it is unknown: a process outside of portlog's pid namespace has it, one
+ * that nobody may look at, or io_uring.
+ */
+static enum holder_kind kind_without_owner(const struct inventory *inv)
 {
-	for (struct entry *e = ledger_next(inv->ledger, NULL); e; e = ledger_next(inv->ledger, e))
-		if (may_be_in_flight(inv, e))
-			return true;
-	return false;
+	return lister_sees_flying(inv->lister) || !lister_sees_everybody(inv->lister) ? HOLDER_UNKNOWN
+										      : HOLDER_IN_FLIGHT;
 }
 
-/*
- * A live socket that no process has open is on its way in a message, or the kernel works for io_uring. In a pid
- * namespace of its own portlog cannot see everybody, so there it is unknown.
- */
 static void kinds_settle(struct inventory *inv)
 {
-	enum holder_kind lost =
-		inv->lister && lister_sees_everybody(inv->lister) ? HOLDER_IN_FLIGHT : HOLDER_UNKNOWN;
-
 	for (struct entry *e = ledger_next(inv->ledger, NULL); e; e = ledger_next(inv->ledger, e)) {
 		if (may_be_in_flight(inv, e))
-			e->told.kind = (uint8_t)lost;
+			e->told.kind = (uint8_t)kind_without_owner(inv);
 		/* Before 6.18 the kernel does not remember who connected. */
 		if (e->told.kind == HOLDER_ACCEPTED && enrich_port_is_ephemeral(inv->enrich, e->told.port) &&
 		    !port_is_served(inv, e))
@@ -291,29 +288,36 @@ static void lister_start(struct inventory *inv)
 	}
 }
 
-static int owners_read(struct inventory *inv)
+/*
+ * With BPF sock_diag is asked first: what is opened meanwhile has a file when the pass over the files comes, and what is
+ * closed meanwhile is asked for again. The walk over /proc takes long, and there is nothing after it to be asked.
+ */
+static int inventory_look(struct inventory *inv)
 {
-	return inv->lister ? inventory_files(inv) : socket_owners_read(inv->proc_fd, &inv->owners);
+	int r;
+
+	if (inv->lister) {
+		r = inventory_ask(inv);
+		return r < 0 ? r : inventory_files(inv);
+	}
+	r = socket_owners_read(inv->proc_fd, &inv->owners);
+	return r < 0 ? r : inventory_ask(inv);
 }
 
 static int inventory_fill(struct inventory *inv)
 {
-	int r = owners_read(inv);
+	int r = inventory_look(inv);
 
 	if (r >= 0)
-		r = inventory_namespaces(inv);
-	/* Opened after the pass over the files, and found by sock_diag: another pass knows whose it is. */
-	if (r >= 0 && any_in_flight(inv))
-		r = inventory_files(inv);
+		r = inventory_settle(inv);
 	if (r < 0)
 		return r;
 	kinds_settle(inv);
 	if (ledger_refused(inv->ledger) || inv->rows_cut)
-		inventory_blind_add(inv, "%llu sockets: too many",
-				    (unsigned long long)(ledger_refused(inv->ledger) + inv->rows_cut));
+		inventory_blind_add(inv, "%" PRIu64 " sockets: too many",
+				    ledger_refused(inv->ledger) + inv->rows_cut);
 	if (inv->bad_rows)
-		inventory_blind_add(inv, "%llu records that make no sense",
-				    (unsigned long long)inv->bad_rows);
+		inventory_blind_add(inv, "%" PRIu64 " records that make no sense", inv->bad_rows);
 	return 0;
 }
 
@@ -356,6 +360,9 @@ struct inventory *inventory_free(struct inventory *inv)
 	free(inv->index.keys);
 	free(inv->index.entries);
 	free(inv->rows);
+	netns_list_done(&inv->namespaces);
+	free(inv->found);
+	free(inv->found_ends);
 	free(inv->unknown);
 	free(inv->buckets);
 	for (size_t i = 0; i < inv->n_blind; i++)
@@ -402,9 +409,16 @@ const char *const *inventory_blind(const struct inventory *inv)
 
 static const struct process *enriched(struct inventory *inv, struct process *p)
 {
-	if (p && !p->enriched)
+	if (p && inv->brief)
+		enrich_process_where(inv->enrich, p);
+	else if (p && !p->enriched)
 		enrich_process(inv->enrich, p);
 	return p;
+}
+
+void inventory_brief(struct inventory *inv)
+{
+	inv->brief = true;
 }
 
 const struct process *inventory_process(struct inventory *inv, uint32_t pid, uint64_t start_ns)

@@ -45,6 +45,9 @@ const char *const *inventory_blind(const struct inventory *inv);
 /* The process with unit, container, exe, args filled in; NULL: gone, or nothing known. */
 const struct process *inventory_process(struct inventory *inv, uint32_t pid, uint64_t start_ns);
 
+/* Who shows neither exe nor args need not pay for them: inventory_view() leaves them out from now on. */
+void inventory_brief(struct inventory *inv);
+
 /*
  * @e as a view: its record, processes, owners (the first is the record's own; only with more than one) and names, for
  * filters and sinks. @owners: LEDGER_OWNERS_MAX of them, borrowed by *ret.

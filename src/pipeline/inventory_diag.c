@@ -17,16 +17,18 @@
 #define TCP_STATE_CLOSE 7
 #define TCP_STATE_LISTEN 10
 #define STATE_BIT_BOUND 13 /* TCPF_BOUND_INACTIVE, Linux 6.8 */
-#define UNKNOWN_MAX 262144
+#define FOUND_MAX 524288
+#define BOUND_MAX_NS NS_PER_S
 #define TIME_MAX_NS (5 * NS_PER_S) /* for all namespaces together */
-#define NAMED_MAX 4                /* namespaces that could not be entered, by name */
+#define STILL_THERE 0x80000000u
+#define NAMED_MAX 4 /* namespaces that could not be entered, by name */
+
+#define CHECKED_MAX 256 /* sockets without a file that are asked for again */
 
 struct pass {
 	struct inventory *inv;
 	uint64_t now_ns;
-	size_t refused; /* namespaces that could not be entered */
 	bool udp_unknown, tcp_unknown;
-	bool no_module;
 };
 
 /* ---- without BPF: owners by /proc ---- */
@@ -140,47 +142,56 @@ static void row_known(struct entry *e, const struct diag_row *row, uint64_t now_
 		e->told.expires_ns = now_ns + row->expires_ms * NS_PER_MS;
 }
 
-static int unknown_add(struct inventory *inv, const struct diag_row *row)
+static int row_push(struct diag_row **rows, size_t *n, size_t *room, const struct diag_row *row)
 {
-	size_t room;
-	struct diag_row *more;
+	if (*n == *room) {
+		size_t bigger = *room ? *room * 2 : 64;
+		struct diag_row *more = reallocarray(*rows, bigger, sizeof(*more));
 
-	if (inv->n_unknown == inv->unknown_room) {
-		room = inv->unknown_room ? inv->unknown_room * 2 : 64;
-		more = reallocarray(inv->unknown, room, sizeof(*more));
 		if (!more)
 			return fail(-ENOMEM, "list sockets");
-		inv->unknown = more;
-		inv->unknown_room = room;
+		*rows = more;
+		*room = bigger;
 	}
-	inv->unknown[inv->n_unknown++] = *row;
+	(*rows)[(*n)++] = *row;
 	return 0;
 }
 
+/* A dump's row: TIME_WAIT, of which thousands may be on one port, is nobody else's to know; others wait for the files. */
 static int row_found(void *arg, const struct diag_row *row)
 {
 	struct pass *p = arg;
 	struct inventory *inv = p->inv;
-	struct entry *e;
 
 	if (!row->port || !inventory_port_asked(inv, row->port))
 		return 0;
 	if (row->state == TCP_STATE_TIME_WAIT && !inv->o.connections) {
-		row_hold(p, row); /* thousands on one port: nothing else could know them */
+		row_hold(p, row);
 		return 0;
 	}
-	e = inventory_find(inv, row);
+	if (inv->n_found == FOUND_MAX) {
+		inv->rows_cut++;
+		return 0;
+	}
+	return row_push(&inv->found, &inv->n_found, &inv->found_room, row);
+}
+
+static int row_settle(struct pass *p, const struct diag_row *row)
+{
+	struct inventory *inv = p->inv;
+	struct entry *e = inventory_find(inv, row);
+
 	if (e) {
 		row_known(e, row, p->now_ns);
 		return 0;
 	}
-	if (!inv->lister || inv->n_unknown >= UNKNOWN_MAX) {
+	if (!inv->lister) {
 		row_hold(p, row);
 		return 0;
 	}
 	p->udp_unknown = p->udp_unknown || row->proto == PROTO_UDP;
 	p->tcp_unknown = p->tcp_unknown || row->proto != PROTO_UDP;
-	return unknown_add(inv, row);
+	return row_push(&inv->unknown, &inv->n_unknown, &inv->unknown_room, row);
 }
 
 /* ---- one namespace ---- */
@@ -200,23 +211,44 @@ static uint16_t single_port(const struct inventory *inv)
 	return count == 1 ? (uint16_t)found : 0;
 }
 
-static int netns_dump(struct pass *p, struct sockdiag *sd)
+/*
+ * Sockets that are only bound cost a walk over a table of all namespaces each time. With BPF they have a file; without, the
+ * first second is theirs, which is enough for a hundred namespaces.
+ */
+static bool asks_for_bound(struct inventory *inv)
 {
-	const struct inventory *inv = p->inv;
-	uint16_t port = single_port(inv);
-	uint32_t states = 1u << TCP_STATE_LISTEN | 1u << STATE_BIT_BOUND |
+	if (inv->lister)
+		return false;
+	if (clock_boot_ns() <= inv->began_ns + BOUND_MAX_NS)
+		return true;
+	inv->netns_unbound++;
+	return false;
+}
+
+static int netns_ask(struct pass *p, const struct netns *ns,
+		     int (*each)(void *arg, const struct diag_row *row))
+{
+	struct inventory *inv = p->inv;
+	uint16_t port = inv->single_port;
+	uint32_t states = 1u << TCP_STATE_LISTEN | (asks_for_bound(inv) ? 1u << STATE_BIT_BOUND : 0) |
 			  (inv->o.time_wait ? 1u << TCP_STATE_TIME_WAIT : 0);
 	struct diag_query queries[] = {
 		{ .tcp = true, .states = inv->o.connections ? 0 : states, .port = port },
 		{ .udp = true, .port = port },
 		{ .mptcp = !inv->lister, .states = states, .port = port },
 	};
-	int r = 0;
+	struct sockdiag *sd;
+	int r = sockdiag_open(ns->inode == netns_self() ? -1 : ns->fd, ns->inode, &sd);
 
+	if (r < 0)
+		return r;
+	p->now_ns = clock_boot_ns();
 	for (size_t i = 0; i < ARRAY_SIZE(queries) && r >= 0; i++) {
-		r = sockdiag_dump(sd, &queries[i], row_found, p);
-		p->no_module = p->no_module || (r == SOCKDIAG_NO_MODULE && !queries[i].mptcp);
+		r = sockdiag_dump(sd, &queries[i], each, p);
+		inv->no_module = inv->no_module || (r == SOCKDIAG_NO_MODULE && !queries[i].mptcp);
 	}
+	inv->bad_rows += sockdiag_bad_records(sd);
+	sockdiag_close(sd);
 	return r < 0 ? r : 0;
 }
 
@@ -233,19 +265,6 @@ static int netns_walk(struct pass *p)
 	return r;
 }
 
-static int netns_walk_in(struct pass *p, const struct netns *ns)
-{
-	int home, r;
-
-	if (ns->inode == netns_self())
-		return netns_walk(p);
-	r = netns_enter(ns->fd, &home);
-	if (r < 0)
-		return r;
-	r = netns_walk(p);
-	return netns_leave(home) ?: r;
-}
-
 static void unknown_hold(struct pass *p)
 {
 	struct inventory *inv = p->inv;
@@ -260,82 +279,165 @@ static void unknown_hold(struct pass *p)
 	}
 }
 
-static int netns_read(struct pass *p, const struct netns *ns)
+/* Mark it as still there; a row that is no TIME_WAIT has no other use for the bit, and none waits so long. */
+static int row_is_there(void *arg, const struct diag_row *row)
+{
+	struct pass *p = arg;
+	struct inventory *inv = p->inv;
+
+	for (size_t i = 0; i < inv->n_unknown; i++)
+		if (inv->unknown[i].cookie == row->cookie)
+			inv->unknown[i].expires_ms = row->expires_ms | STILL_THERE;
+	return 0;
+}
+
+/* Closed after sock_diag had it and before the pass over the files came by: no socket that nobody has. */
+static int unknown_check(struct pass *p, const struct netns *ns)
 {
 	struct inventory *inv = p->inv;
-	struct sockdiag *sd;
+	size_t kept = 0;
 	int r;
 
-	inv->n_unknown = 0;
-	p->udp_unknown = p->tcp_unknown = false;
-	p->now_ns = clock_boot_ns();
-	r = sockdiag_open(ns->inode == netns_self() ? -1 : ns->fd, ns->inode, &sd);
+	if (!inv->n_unknown || inv->n_unknown > CHECKED_MAX)
+		return 0;
+	r = netns_ask(p, ns, row_is_there);
+	for (size_t i = 0; i < inv->n_unknown && r >= 0; i++) {
+		if (!(inv->unknown[i].expires_ms & STILL_THERE))
+			continue;
+		inv->unknown[kept] = inv->unknown[i];
+		inv->unknown[kept++].expires_ms &= ~STILL_THERE;
+	}
+	if (r >= 0)
+		inv->n_unknown = kept;
+	return r;
+}
+
+/* What the namespace's own tables know of those that sock_diag has and no file led to. */
+static int unknown_settle(struct pass *p, const struct netns *ns)
+{
+	int r = unknown_check(p, ns);
+
+	if (r >= 0)
+		r = netns_walk(p);
+	if (r == -ENOMEM)
+		return r;
+	unknown_hold(p);
+	if (p->inv->n_unknown && lister_sees_flying(p->inv->lister))
+		r = inventory_flying(p->inv);
+	return r;
+}
+
+static int unknown_settle_in(struct pass *p, const struct netns *ns)
+{
+	int home, r;
+
+	if (ns->inode == netns_self())
+		return unknown_settle(p, ns);
+	r = netns_enter(ns->fd, &home);
 	if (r < 0)
 		return r;
-	r = netns_dump(p, sd);
-	inv->bad_rows += sockdiag_bad_records(sd);
-	sockdiag_close(sd);
+	r = unknown_settle(p, ns);
+	return netns_leave(home) ?: r;
+}
+
+/* The rows of one namespace against what the pass over the files found. */
+static int netns_settle(struct inventory *inv, const struct netns *ns, size_t begin, size_t end)
+{
+	struct pass p = { .inv = inv, .now_ns = clock_boot_ns() };
+	int r = 0;
+
+	inv->n_unknown = 0;
+	for (size_t i = begin; i < end && r >= 0; i++)
+		r = row_settle(&p, &inv->found[i]);
 	if (r >= 0 && inv->lister && (inv->n_unknown || inv->o.connections))
-		r = netns_walk_in(p, ns);
-	if (r != -ENOMEM)
-		unknown_hold(p);
+		r = unknown_settle_in(&p, ns);
 	return r;
 }
 
 /* ---- all of them ---- */
 
-/* A namespace that may not be entered is named; one that vanished meanwhile is left out. */
-static int netns_failed(struct pass *p, const struct netns *ns, int error)
+/* A namespace that may not be entered is named; one that vanished meanwhile is left out. 0, or -ENOMEM. */
+static int netns_failed(struct inventory *inv, const struct netns *ns, int error)
 {
-	const char *name = enrich_netns(p->inv->enrich, ns->inode);
+	const char *name = enrich_netns(inv->enrich, ns->inode);
+	char number[16];
 
 	if (error == -ENOMEM)
 		return error;
+	fail_clear();
 	if (error == -ENOENT || error == -ESRCH)
 		return 0;
-	if (p->refused++ < NAMED_MAX)
-		inventory_blind_add(p->inv, "network namespace %s%.*u: %s", name ? name : "", name ? 0 : 10,
-				    name ? 0 : ns->inode, strerror(-error));
+	snprintf(number, sizeof(number), "%u", ns->inode);
+	if (inv->netns_refused++ < NAMED_MAX)
+		inventory_blind_add(inv, "network namespace %s: %s", name ? name : number, strerror(-error));
 	return 0;
 }
 
-static void namespaces_say(struct pass *p, const struct netns_list *list, size_t late)
+static void namespaces_say(struct inventory *inv)
 {
-	if (p->refused > NAMED_MAX)
-		inventory_blind_add(p->inv, "%zu more network namespaces", p->refused - NAMED_MAX);
-	if (list->cut)
+	if (inv->netns_refused > NAMED_MAX)
+		inventory_blind_add(inv, "%zu more network namespaces", inv->netns_refused - NAMED_MAX);
+	if (inv->namespaces.cut)
 		inventory_blind_add(
-			p->inv, "%zu network namespaces that cannot be opened, or are too many: ulimit -n",
-			list->cut);
-	if (late)
-		inventory_blind_add(p->inv, "%zu network namespaces: it took too long", late);
-	if (p->no_module)
-		inventory_blind_add(p->inv, "sockets that no process has open: modprobe tcp_diag udp_diag");
+			inv, "%zu network namespaces that cannot be opened, or are too many: ulimit -n",
+			inv->namespaces.cut);
+	if (inv->netns_late)
+		inventory_blind_add(inv, "%zu network namespaces: it took too long", inv->netns_late);
+	if (inv->netns_unbound)
+		inventory_blind_add(
+			inv, "TCP sockets that do not listen, of %zu network namespaces: it took too long",
+			inv->netns_unbound);
+	if (inv->no_module)
+		inventory_blind_add(inv, "sockets that no process has open: modprobe tcp_diag udp_diag");
 }
 
-int inventory_namespaces(struct inventory *inv)
+/* Is it one that is asked for, and is there time? */
+static bool netns_is_due(struct inventory *inv, const struct netns *ns)
+{
+	if (!inventory_netns_asked(inv, ns->inode))
+		return false;
+	if (clock_boot_ns() <= inv->began_ns + TIME_MAX_NS)
+		return true;
+	inv->netns_late++;
+	return false;
+}
+
+int inventory_ask(struct inventory *inv)
 {
 	struct pass p = { .inv = inv };
-	struct netns_list list = { 0 };
-	uint64_t end_ns = clock_boot_ns() + TIME_MAX_NS;
-	size_t late = 0;
-	int r = netns_list_all(&list);
+	const struct netns *ns;
+	int r = netns_list_all(&inv->namespaces);
 
-	for (size_t i = 0; i < list.n && r >= 0; i++) {
-		if (!inventory_netns_asked(inv, list.items[i].inode))
-			continue;
-		if (clock_boot_ns() > end_ns) {
-			late++;
-			continue;
+	inv->single_port = single_port(inv);
+	if (r < 0)
+		return r;
+	inv->found_ends = calloc(inv->namespaces.n + 1, sizeof(*inv->found_ends));
+	if (!inv->found_ends)
+		return fail(-ENOMEM, "list sockets");
+	for (size_t i = 0; i < inv->namespaces.n && r >= 0; i++) {
+		ns = &inv->namespaces.items[i];
+		if (netns_is_due(inv, ns)) {
+			r = netns_ask(&p, ns, row_found);
+			r = r < 0 ? netns_failed(inv, ns, r) : 0;
 		}
-		r = netns_read(&p, &list.items[i]);
-		if (r < 0) {
-			r = netns_failed(&p, &list.items[i], r);
-			if (!r)
-				fail_clear();
-		}
+		inv->found_ends[i] = inv->n_found;
 	}
-	namespaces_say(&p, &list, late);
-	netns_list_done(&list);
-	return r < 0 ? r : 0;
+	return r;
+}
+
+int inventory_settle(struct inventory *inv)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < inv->namespaces.n && r >= 0; i++) {
+		const struct netns *ns = &inv->namespaces.items[i];
+		size_t begin = i ? inv->found_ends[i - 1] : 0, end = inv->found_ends[i];
+
+		if (begin == end && !(inv->o.connections && netns_is_due(inv, ns)))
+			continue;
+		r = netns_settle(inv, ns, begin, end);
+		r = r < 0 ? netns_failed(inv, ns, r) : 0;
+	}
+	namespaces_say(inv);
+	return r;
 }

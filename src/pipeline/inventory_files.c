@@ -153,3 +153,26 @@ int inventory_sockets(struct inventory *inv, bool udp)
 		row_fileless(inv, &inv->rows[i]);
 	return r;
 }
+
+/* Known already by sock_diag, mostly; then only what it is changes. */
+static void row_flying(struct inventory *inv, const struct pl_row *row)
+{
+	struct diag_row as = {
+		.inode = row->inode, .cookie = row->cookie, .netns = row->netns, .port = row->port
+	};
+	struct entry *e = ledger_find(inv->ledger, row->sk) ?: inventory_find(inv, &as);
+
+	if (e && !e->key.pid)
+		e->told.kind = HOLDER_IN_FLIGHT;
+}
+
+int inventory_flying(struct inventory *inv)
+{
+	int r;
+
+	inv->n_rows = 0;
+	r = lister_flying(inv->lister, row_take, inv);
+	for (size_t i = 0; r >= 0 && i < inv->n_rows; i++)
+		row_flying(inv, &inv->rows[i]);
+	return r;
+}

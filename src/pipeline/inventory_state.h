@@ -40,6 +40,10 @@ struct inventory {
 	size_t n_rows, rows_room;
 	uint64_t rows_cut;
 	uint64_t bad_rows;
+	struct netns_list namespaces;
+	struct diag_row *found; /* what sock_diag has, namespace by namespace */
+	size_t n_found, found_room;
+	size_t *found_ends;       /* for each namespace: where its rows end */
 	struct diag_row *unknown; /* of one namespace: sock_diag has them, no file led to them */
 	size_t n_unknown, unknown_room;
 	struct bucket_of *buckets;
@@ -48,6 +52,12 @@ struct inventory {
 	size_t n_netns;
 	uint64_t began_ns;
 	int root_fd, proc_fd;
+	size_t netns_refused; /* could not be entered */
+	size_t netns_late;    /* there was no time for */
+	size_t netns_unbound; /* not asked for sockets that are only bound */
+	uint16_t single_port; /* the only one that is asked for; 0: there is none */
+	bool no_module;
+	bool brief;
 	bool root; /* may look at everybody's processes */
 	const char *blind[INVENTORY_BLIND_MAX + 1];
 	char *blind_texts[INVENTORY_BLIND_MAX];
@@ -70,8 +80,10 @@ void inventory_bucket_keep(struct inventory *inv, const struct pl_row *row);
 /* ---- inventory_files.c: rows of the iterators ---- */
 int inventory_files(struct inventory *inv);             /* a pass over every descriptor, into the ledger */
 int inventory_sockets(struct inventory *inv, bool udp); /* what no file led to, of this thread's namespace */
+int inventory_flying(struct inventory *inv); /* which of those that nobody has are in messages; as above */
 
 /* ---- inventory_diag.c: namespace by namespace ---- */
-int inventory_namespaces(struct inventory *inv);
+int inventory_ask(struct inventory *inv); /* what sock_diag has, kept in found; TIME_WAIT into the ledger */
+int inventory_settle(struct inventory *inv); /* after the files: what is in found and not in the ledger yet */
 
 #endif

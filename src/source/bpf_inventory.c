@@ -26,19 +26,21 @@ struct lister {
 
 #define SECTION "pl_iter"
 
+static _Thread_local const struct kernel_btf *types; /* while an object is being loaded */
+
 /*
- * To find the three functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
+ * To find the functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
  * 10 MB for each run. They are known already; so until its load a program of ours is of a kind that attaches to nothing.
  */
 static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opts, long cookie)
 {
-	const struct kernel_btf *btf = (const struct kernel_btf *)cookie;
 	const char *target = bpf_program__section_name(p) + strlen(SECTION "/");
 	char function[64];
 	int r;
 
+	(void)cookie;
 	snprintf(function, sizeof(function), "bpf_iter_%s", target);
-	opts->attach_btf_id = kernel_btf_find(btf, function, BTF_KIND_FUNC);
+	opts->attach_btf_id = kernel_btf_find(types, function, BTF_KIND_FUNC);
 	if (!opts->attach_btf_id)
 		return -ENOENT;
 	opts->expected_attach_type = BPF_TRACE_ITER;
@@ -47,10 +49,9 @@ static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opt
 }
 
 /* Handlers are the process's: id of ours, to be taken away again; negative errno. */
-static int handler_add(const struct kernel_btf *btf)
+static int handler_add(void)
 {
-	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)btf,
-		    .prog_prepare_load_fn = program_prepare);
+	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = program_prepare);
 
 	return libbpf_register_prog_handler(SECTION "+", BPF_PROG_TYPE_RAW_TRACEPOINT, 0, &opts);
 }
@@ -79,7 +80,14 @@ static void knobs_set(struct inventory_bpf__rodata *k, const struct lister_optio
 	memcpy((void *)k->opt_port_bits, o->filter->ports, sizeof(o->filter->ports));
 }
 
-static int skeleton_load(const struct lister_options *o, int small_btf_fd, struct inventory_bpf **ret)
+/* Before 5.15 there is no iterator over Unix sockets. */
+static bool has_unix(const struct kernel_btf *btf)
+{
+	return kernel_btf_find(btf, "bpf_iter_unix", BTF_KIND_FUNC);
+}
+
+static int skeleton_load(const struct lister_options *o, const struct kernel_btf *btf, int small_btf_fd,
+			 struct inventory_bpf **ret)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts);
 	char path[32];
@@ -92,6 +100,7 @@ static int skeleton_load(const struct lister_options *o, int small_btf_fd, struc
 	if (!*ret)
 		return bpf_cannot_load(-errno, "open the BPF object");
 	knobs_set((*ret)->rodata, o);
+	bpf_program__set_autoload((*ret)->progs.list_unix, has_unix(btf));
 	r = inventory_bpf__load(*ret);
 	return r < 0 ? bpf_cannot_load(r == -EINVAL ? -ENOTSUP : r, "load the BPF iterators") : 0;
 }
@@ -114,13 +123,14 @@ int lister_open(const struct lister_options *o, struct lister **ret)
 		return bpf_cannot_load(r, "read the kernel's BTF");
 	}
 	elf = inventory_bpf__elf_bytes(&size);
-	handler = handler_add(btf);
+	types = btf;
+	handler = handler_add();
 	small_btf_fd = bpf_small_btf(btf, elf, size);
 	r = handler < 0 ? fail(handler, "tell libbpf of our sections")
-			: skeleton_load(o, small_btf_fd, &l->skel);
+			: skeleton_load(o, btf, small_btf_fd, &l->skel);
 	if (handler >= 0)
 		(void)libbpf_unregister_prog_handler(handler);
-	kernel_btf_close(btf);
+	types = kernel_btf_close(btf);
 	if (r < 0) {
 		lister_close(l);
 		return r;
@@ -182,4 +192,14 @@ int lister_files(struct lister *l, int (*each)(void *arg, const void *row, size_
 int lister_sockets(struct lister *l, bool udp, int (*each)(void *arg, const void *row, size_t len), void *arg)
 {
 	return iterate(udp ? l->skel->progs.list_udp : l->skel->progs.list_tcp, each, arg);
+}
+
+bool lister_sees_flying(const struct lister *l)
+{
+	return bpf_program__autoload(l->skel->progs.list_unix);
+}
+
+int lister_flying(struct lister *l, int (*each)(void *arg, const void *row, size_t len), void *arg)
+{
+	return lister_sees_flying(l) ? iterate(l->skel->progs.list_unix, each, arg) : -ENOTSUP;
 }

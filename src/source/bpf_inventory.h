@@ -34,6 +34,13 @@ int lister_files(struct lister *l, int (*each)(void *arg, const void *row, size_
 int lister_sockets(struct lister *l, bool udp, int (*each)(void *arg, const void *row, size_t len),
 		   void *arg);
 
+/*
+ * The same of sockets that are in flight in messages of Unix sockets of that namespace. -ENOTSUP where the kernel has no
+ * iterator over Unix sockets (before 5.15).
+ */
+int lister_flying(struct lister *l, int (*each)(void *arg, const void *row, size_t len), void *arg);
+bool lister_sees_flying(const struct lister *l);
+
 /* False: portlog is in a pid namespace of its own, and processes outside of it are not shown. */
 bool lister_sees_everybody(const struct lister *l);
 

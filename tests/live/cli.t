@@ -111,8 +111,10 @@ marks "two 'port' side by side, which nothing can be both of; join them with 'or
 marks "there is no field 'prot'; did you mean 'proto'?" "pid,prot" "    ^~~~" -F pid,prot
 marks "a field is missing; portlog-fields(7) lists them" "pid," "    ^" -F pid,
 
+refuses "there is no field 'prt' to sort by" "Try 'portlog list --help'; portlog-fields(7) lists them" list --sort prt
+
 problem=
-for word in history record list why wait boot doctor plot top; do
+for word in history record why wait boot doctor plot top; do
 	run "$word"
 	check status_is 2
 	check has err "unknown command '$word'"
@@ -154,7 +156,7 @@ check is_empty err
 check line_is out 1 "Examples:"
 check has out "Usage: portlog [COMMAND] [OPTIONS] [FILTER]"
 check is_narrow out
-check lacks out '^  (history|record|list|why|run|wait|boot|doctor|plot|top|check|fleet) '
+check lacks out '^  (history|record|why|run|wait|boot|doctor|plot|top|check|fleet) '
 cp "$dir/out" "$dir/help"
 run help
 check cmp -s "$dir/out" "$dir/help"

@@ -840,6 +840,131 @@ static void a_cgroup_without_components_is_the_root(void **state)
 	process_done(&root);
 }
 
+/* ---- rows of an inventory ---- */
+
+static const struct pl_row listener_row = {
+	.kind = PL_ROW,
+	.size = sizeof(struct pl_row),
+	.flags = PL_REUSEADDR | PL_EXPLICIT,
+	.sk = 0xffff888012345678,
+	.inode = 4711,
+	.pid = 53,
+	.uid = 33,
+	.start_ns = 99,
+	.netns = 4026531840u,
+	.port = 80,
+	.proto = IPPROTO_TCP,
+	.family = AF_INET,
+	.state = LISTEN,
+	.comm = "nginx",
+};
+
+static void a_row_of_another_size_or_kind_is_refused(void **state)
+{
+	struct pl_row row = listener_row;
+	const struct pl_row *ret;
+
+	(void)state;
+	assert_int_equal(decode_row(&row, sizeof(row), &ret), 0);
+	assert_ptr_equal(ret, &row);
+	assert_int_equal(decode_row(&row, sizeof(row) - 1, &ret), DECODE_BAD);
+	assert_int_equal(decode_row(&row, 0, &ret), DECODE_BAD);
+	row.size = 4;
+	assert_int_equal(decode_row(&row, sizeof(row), &ret), DECODE_BAD);
+	row.size = sizeof(row);
+	row.kind = PL_SNAPSHOT;
+	assert_int_equal(decode_row(&row, sizeof(row), &ret), DECODE_BAD);
+}
+
+static void a_row_becomes_a_snapshot_of_its_socket(void **state)
+{
+	struct record rec;
+
+	(void)state;
+	memset(&rec, 0x5a, sizeof(rec));
+	decode_row_record(&listener_row, &rec);
+	assert_int_equal(rec.action, ACTION_SNAPSHOT);
+	assert_int_equal(rec.kind, HOLDER_LISTENER);
+	assert_int_equal(rec.port, 80);
+	assert_int_equal(rec.inode, 4711);
+	assert_int_equal(rec.options, OPT_REUSEADDR);
+	assert_true(rec.has_process && rec.explicit_port && rec.has_options);
+	assert_int_equal(rec.pid, 53);
+	assert_string_equal(rec.comm, "nginx");
+	assert_int_equal(rec.tid, 0);
+	assert_int_equal(rec.expires_ns, 0);
+}
+
+static void the_kind_of_a_row_is_what_its_socket_is(void **state)
+{
+	static const struct {
+		uint8_t state;
+		uint16_t proto;
+		uint32_t flags;
+		enum holder_kind kind;
+	} cases[] = {
+		{ LISTEN, IPPROTO_TCP, 0, HOLDER_LISTENER },
+		{ LISTEN, IPPROTO_TCP, PL_KERNEL, HOLDER_KERNEL },
+		{ CLOSE, IPPROTO_TCP, PL_EXPLICIT, HOLDER_BOUND },
+		{ CLOSE, IPPROTO_TCP, PL_LISTENED, HOLDER_SHUTDOWN },
+		{ TIME_WAIT, IPPROTO_TCP, 0, HOLDER_TIME_WAIT },
+		{ ESTABLISHED, IPPROTO_TCP, PL_EXPLICIT, HOLDER_CLIENT },
+		{ ESTABLISHED, IPPROTO_TCP, PL_CONNECT, HOLDER_CLIENT },
+		{ ESTABLISHED, IPPROTO_TCP, 0, HOLDER_ACCEPTED },
+		{ CLOSE, IPPROTO_UDP, 0, HOLDER_LISTENER },
+		{ ESTABLISHED, IPPROTO_UDP, PL_EXPLICIT | PL_PEER, HOLDER_LISTENER },
+		{ ESTABLISHED, IPPROTO_UDP, PL_PEER, HOLDER_CLIENT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct pl_row row = listener_row;
+		struct record rec;
+
+		row.state = cases[i].state;
+		row.proto = cases[i].proto;
+		row.flags = cases[i].flags;
+		decode_row_record(&row, &rec);
+		assert_int_equal(rec.kind, cases[i].kind);
+	}
+}
+
+static void a_row_without_a_process_names_nobody(void **state)
+{
+	struct pl_row row = listener_row;
+	struct record rec;
+
+	(void)state;
+	row.pid = 0;
+	decode_row_record(&row, &rec);
+	assert_false(rec.has_process);
+	assert_int_equal(rec.uid, 0);
+	assert_int_equal(rec.comm[0], 0);
+}
+
+static void the_bind_bucket_of_a_row_is_taken_where_there_is_one(void **state)
+{
+	struct pl_row row = listener_row;
+	struct port_bucket bucket;
+
+	(void)state;
+	assert_false(decode_row_bucket(&row, &bucket));
+	row.bucket = (struct pl_bucket){ .valid = 1,
+					 .fastreuse = -1,
+					 .fastreuseport = 2,
+					 .fastuid = 1001,
+					 .fast_family = AF_INET6,
+					 .fast_ipv6_only = 1,
+					 .fast_addr4 = { 127, 0, 0, 1 } };
+	assert_true(decode_row_bucket(&row, &bucket));
+	assert_int_equal(bucket.fastreuse, -1);
+	assert_int_equal(bucket.fastreuseport, 2);
+	assert_int_equal(bucket.fastuid, 1001);
+	assert_int_equal(bucket.fast_sk_family, AF_INET6);
+	assert_true(bucket.fast_ipv6_only);
+	assert_int_equal(bucket.fast_rcv_saddr.bytes[0], 127);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -875,6 +1000,11 @@ int main(void)
 		cmocka_unit_test(a_tracked_holder_names_its_process),
 		cmocka_unit_test(the_last_owner_is_marked_as_one),
 		cmocka_unit_test(a_holder_that_nobody_tracked_names_nobody),
+		cmocka_unit_test(a_row_of_another_size_or_kind_is_refused),
+		cmocka_unit_test(a_row_becomes_a_snapshot_of_its_socket),
+		cmocka_unit_test(the_kind_of_a_row_is_what_its_socket_is),
+		cmocka_unit_test(a_row_without_a_process_names_nobody),
+		cmocka_unit_test(the_bind_bucket_of_a_row_is_taken_where_there_is_one),
 		cmocka_unit_test(the_key_of_a_process_has_all_three_parts),
 		cmocka_unit_test(a_process_is_told_whole),
 		cmocka_unit_test(components_become_a_path_from_the_root),

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/trace_opts.h"
+#include "cmd/cmd.h"
+#include "cmd/common_opts.h"
 #include "core/field.h"
 #include "core/filter_tree.h"
 #include "util/buf.h"
@@ -67,14 +68,20 @@ static void check_option(const char *page, const struct arg *arg)
 		fail_msg(PAGE " has no line '%s'", start);
 }
 
+#define COMMAND_ROW(x) &cmd_##x,
+static const struct cmd *const commands[] = { COMMANDS(COMMAND_ROW) };
+#undef COMMAND_ROW
+
 static void the_page_has_every_option(void **state)
 {
 	auto_buf page = { 0 };
 
 	(void)state;
 	read_file(PAGE, &page);
-	for (const struct arg *arg = trace_args; arg->name; arg++)
-		check_option(buf_str(&page), arg);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		for (const struct arg *arg = commands[i]->args; arg->name; arg++)
+			check_option(buf_str(&page), arg);
+	}
 	for (const struct arg *arg = common_args; arg->name; arg++)
 		check_option(buf_str(&page), arg);
 }

@@ -3,7 +3,7 @@
 # The table of situations on other kernels, as one TAP stream: every kernel of tests/vm/kernels with every set of hooks.
 #
 # A kernel that cannot be had is skipped by name; with fewer than VM_MIN kernels (default 0) the run fails.
-# VM_KERNELS="trixie sid" picks some of them. Needs build/static/portlog and build/static/actor.
+# VM_HOOKS="" leaves the table of situations out, VM_KERNELS="trixie sid" picks some of them. Needs build/static/portlog, actor and list.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 static=${STATIC:-build/static}
@@ -48,7 +48,7 @@ report()
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/payload"
-if ! cp "$static/portlog" "$static/actor" "$work/payload/"; then
+if ! cp "$static/portlog" "$static/actor" "$static/list" "$work/payload/"; then
 	echo "Bail out! no static programs: run \"make static\""
 	exit 1
 fi
@@ -74,7 +74,11 @@ SH
 		sed 's/^/# /' "$work/output"
 	fi
 
-	for hooks in fexit tracepoint; do
+	echo "exec /t/list /t/portlog --must-start" > "$work/payload/run.sh"
+	"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+	report "$release list" $? "$work/output"
+
+	for hooks in ${VM_HOOKS-fexit tracepoint}; do
 		echo "exec /t/actor --portlog /t/portlog --hooks $hooks --must-start" > "$work/payload/run.sh"
 		start=$SECONDS
 		"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
