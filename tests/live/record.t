@@ -124,12 +124,14 @@ def await_history(store, wanted, *words):
 
 
 def barrier(store):
-    """All that was done so far is in the history: the end of this socket is."""
+    """All that was done so far is in the history: this socket is, with its end. A recorder that starts finds it."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
         port = s.getsockname()[1]
-    return await_history(store, lambda e: e["action"] == "release", "port", str(port), "netns", NETNS)
+        of_it = ("port", str(port), "netns", NETNS)
+        await_history(store, lambda e: e["action"] in ("listen", "snapshot"), *of_it)
+    return await_history(store, lambda e: e["action"] == "release", *of_it)
 
 
 def listener(port):
