@@ -16,7 +16,7 @@ neighbours='(enrich|source|sink|forward|view)/.*'
 top='pipeline/.*|cmd/.*|main\.c'
 allow ".*" "util/" ""
 allow "core/.*|store/.*|$neighbours|$top" "core/" "only what is above core may use core"
-allow "store/.*|source/replay\\.c|sink/history\\.c|forward/forward\\.c|$top" "store/" "the store has three users"
+allow "store/.*|source/replay\\.[ch]|sink/history\\.[ch]|forward/forward\\.c|$top" "store/" "the store has three users"
 for layer in enrich source sink forward view; do
 	allow "$layer/.*|$top" "$layer/" "$layer is known only to itself and to the pipeline and commands"
 done
