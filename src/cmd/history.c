@@ -397,7 +397,7 @@ static int store_find(struct history *h)
 
 static int history_show(struct history *h)
 {
-	int64_t at_ns;
+	int64_t at_ns = 0;
 	int r = 0;
 
 	/* Times are judged before the file: a typo is a usage error wherever it is typed. */
