@@ -15,7 +15,7 @@ comma := ,
 BUILD ?= build
 B := $(BUILD)$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 
-libs := libbpf libelf zlib libnl-3.0 libcap
+libs := libbpf libelf zlib libnl-3.0 libcap sqlite3
 libs_cflags := $(shell $(PKG_CONFIG) --cflags $(libs) 2>/dev/null)
 libs_ld := $(shell $(PKG_CONFIG) --libs $(libs) 2>/dev/null)
 libs_ld_static = $(shell $(PKG_CONFIG) --static --libs $(libs) 2>/dev/null)
@@ -24,7 +24,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat
 CFLAGS ?= -O2 -g
 flags = -std=gnu17 -D_GNU_SOURCE -DPORTLOG_VERSION='"$(VERSION)"' -Isrc -Iinclude -isystem $(BUILD) $(libs_cflags) \
 	$(WARN) $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-link = $(CC) $(flags) $(CFLAGS) $(LDFLAGS)
+link = $(CC) $(flags) $(CFLAGS) $(LDFLAGS) -pthread
 test_flags = -Itests -DPORTLOG_TESTS='"tests"'
 
 objs := $(patsubst src/%.c,$B/%.o,$(wildcard src/*.c src/*/*.c))

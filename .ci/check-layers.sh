@@ -16,7 +16,7 @@ neighbours='(enrich|source|sink|forward|view)/.*'
 top='pipeline/.*|cmd/.*|main\.c'
 allow ".*" "util/" ""
 allow "core/.*|store/.*|$neighbours|$top" "core/" "only what is above core may use core"
-allow "store/.*|source/replay\\.c|sink/history\\.c|forward/forward\\.c|$top" "store/" "the store has three users"
+allow "store/.*|source/replay\\.[ch]|sink/history\\.[ch]|forward/forward\\.c|$top" "store/" "the store has three users"
 for layer in enrich source sink forward view; do
 	allow "$layer/.*|$top" "$layer/" "$layer is known only to itself and to the pipeline and commands"
 done
@@ -28,7 +28,8 @@ allow "source/bpf(_[a-z]+)?\\.c" "bpf/" "libbpf lives in source/bpf*.c"
 allow "source/bpf\\.c" "portlog\\.skel\\.h" "the tracer's skeleton belongs to source/bpf.c"
 allow "source/bpf_inventory\\.c" "inventory\\.skel\\.h" "the inventory's skeleton belongs to source/bpf_inventory.c"
 allow "source/sockdiag\\.c" "netlink/" "libnl lives in source/sockdiag.c"
-allow "store/store\\.c" "sqlite3" "sqlite3 lives in store/store.c"
+allow "store/db\\.c" "sqlite3" "sqlite3 lives in store/db.c"
+allow "store/.*" "store/(state|db|intern)\\.h" "the store's insides are its own"
 allow "view/tui\\.c" "n?curses" "curses lives in view/tui.c"
 allow "none" "(.*/)?vmlinux\\.h" "src/ never sees kernel types"
 

@@ -22,6 +22,7 @@ run |libelf          |lib libelf 0                          |libelf-dev        |
 run |zlib            |lib zlib 0                            |zlib1g-dev        |zlib-devel            |zlib         |zlib-dev
 run |libnl-3         |lib libnl-3.0 0                       |libnl-3-dev       |libnl3-devel          |libnl        |libnl3-dev
 run |libcap          |lib libcap 0                          |libcap-dev        |libcap-devel          |libcap       |libcap-dev
+run |sqlite3         |lib sqlite3 3.35                      |libsqlite3-dev    |sqlite-devel          |sqlite       |sqlite-dev sqlite-static
 run |uthash          |header uthash.h                       |uthash-dev        |uthash-devel          |uthash       |uthash-dev
 test|cmocka          |lib cmocka 0                          |libcmocka-dev     |libcmocka-devel       |cmocka       |cmocka-dev
 test|jq              |has jq                                |jq                |jq                    |jq           |jq

@@ -69,10 +69,11 @@ struct pipeline {
 	uint64_t fed_to;     /* position of the record under way */
 	uint64_t feed_end;   /* where the drain under way stops */
 	uint64_t missed_seen;
-	uint64_t resync_due_ns; /* 0: none is due */
-	uint32_t mark;          /* of the resync under way */
-	struct budget scan;     /* passes over every descriptor for one socket's owners */
-	struct budget ask;      /* questions to sock_diag for one failure or release */
+	uint64_t queue_lost_seen; /* by the sink */
+	uint64_t resync_due_ns;   /* 0: none is due */
+	uint32_t mark;            /* of the resync under way */
+	struct budget scan;       /* passes over every descriptor for one socket's owners */
+	struct budget ask;        /* questions to sock_diag for one failure or release */
 	struct {
 		uint64_t sk, tracked_ns;
 	} corrected[CORRECTED_MAX]; /* releases told by a resync */
@@ -96,6 +97,7 @@ struct pipeline {
 	uint64_t end_at; /* position in the ring up to which is told when until_fd has ended */
 	bool ending;     /* it has */
 	bool busy;       /* records come: the reader looks by itself */
+	bool retell;     /* the next resync tells all that is held */
 	bool syncing;    /* the first snapshot is under way: its rows are told when it is complete */
 	bool stop;
 	unsigned asked_to_end; /* signals that say so */

@@ -214,6 +214,20 @@ static bool ring_losses(struct pipeline *p)
 	return any;
 }
 
+/* The ledger is right, but who reads the sink has missed something: tell it all again. */
+static bool queue_losses(struct pipeline *p)
+{
+	uint64_t lost = p->config->sink->lost ? p->config->sink->lost(p->sink) : 0,
+		 before = p->queue_lost_seen;
+
+	if (lost == before)
+		return false;
+	p->queue_lost_seen = lost;
+	p->retell = true;
+	lost_tell(p, lost - before, LOST_QUEUE, ACTION_NONE);
+	return true;
+}
+
 static void map_loss_tell(struct pipeline *p, struct map_loss *loss, enum action action)
 {
 	if (loss->now != loss->told)
@@ -257,11 +271,11 @@ static bool map_losses(struct pipeline *p, bool at_once)
 
 static void losses_fold(struct pipeline *p, bool at_once)
 {
-	bool ring = ring_losses(p), map = map_losses(p, at_once);
+	bool ring = ring_losses(p), map = map_losses(p, at_once), queue = queue_losses(p);
 
 	tree_losses(p);
 	p->lost_place = 0;
-	if ((ring || map) && !p->resync_due_ns)
+	if ((ring || map || queue) && !p->resync_due_ns)
 		p->resync_due_ns = clock_boot_ns() + RESYNC_AFTER_NS;
 }
 
@@ -588,6 +602,20 @@ static void resync_again(struct pipeline *p, bool under_way)
 		p->resync_due_ns = clock_boot_ns() + UNDER_WAY_NS;
 }
 
+/* Every socket that is held, for who may have missed any. */
+static void ledger_retell(struct pipeline *p)
+{
+	if (!p->retell)
+		return;
+	p->retell = false;
+	for (struct entry *e = ledger_next(p->ledger, NULL); e && !p->error; e = ledger_next(p->ledger, e)) {
+		e->told.correction = true;
+		e->told.time_ns = clock_boot_ns();
+		e->snapshot_untold = true;
+		entry_tell_snapshot(p, e);
+	}
+}
+
 int pipeline_resync(struct pipeline *p)
 {
 	struct comparison c = { .pipeline = p };
@@ -610,6 +638,7 @@ int pipeline_resync(struct pipeline *p)
 	}
 	free(c.missing);
 	p->resync_added += p->snapshot_count - before;
+	ledger_retell(p);
 	losses_check(p);
 	resync_again(p, c.under_way);
 	resync_tell(p, c.kept);

@@ -15,7 +15,7 @@ struct sink_options {
 	/* While one of them takes nothing: see buf_write_waiting(). NULL: wait for ever. */
 	int (*wait)(void *arg, int fd);
 	void *wait_arg;
-	void *arg; /* of a sink that a command brings along */
+	void *arg; /* what a sink needs beside these: see its header, or the command that brings it along */
 	bool tty;  /* header and folding as for a person at a terminal */
 	bool color;
 	bool wide; /* -o wide */
@@ -46,6 +46,10 @@ struct sink_ops {
 	int (*tick)(void *state, uint64_t now_ns, uint64_t *ret_next_ns);
 	/* Write out what is buffered; called when the ring has been drained. */
 	int (*flush)(void *state);
+	/* Forget what was written since the last flush: it is written again. NULL: it cannot. */
+	void (*undo)(void *state);
+	/* Events that found no room since it was opened, as far as they are to be told now. NULL: none ever. */
+	uint64_t (*lost)(void *state);
 	/* What could not be shown any more is dropped; frees @state. NULL is fine. */
 	void (*close)(void *state);
 };

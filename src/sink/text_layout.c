@@ -185,7 +185,8 @@ static void put_cut(struct layout *l, struct line *line, const char *text, size_
 	buf_reset(&l->scratch);
 	buf_put(&l->scratch, text, keep);
 	buf_puts(&l->scratch, "…");
-	buf_put(&l->scratch, end, end_len);
+	if (end)
+		buf_put(&l->scratch, end, end_len);
 	line_cell(line, l->scratch.data, l->scratch.len, l->widths[cell]);
 }
 

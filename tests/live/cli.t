@@ -128,8 +128,24 @@ refuses "'soon' is not a time like 30s, 250ms or 5m: --timeout takes TIME" "Try 
 	wait 80 --timeout soon
 refuses "doctor takes no operand, not 'me'" "Try 'portlog doctor --help'" doctor me
 
+refuses "--at: 'yesterdy' is no time" \
+	"Try 'portlog history --help'; try \"yesterday 03:12\", -2h, 2026-11-22 03:12:07, today or @SECONDS" \
+	history --at yesterdy
+refuses "--retain takes an age and a size like 30d,512M, not '5x'" "Try 'portlog record --help'" record --retain 5x
+refuses "record takes no filter ('foo'): history does" "Try 'portlog record --help'" record foo
+
 problem=
-for word in history record boot plot top; do
+run history --store /
+check status_is 3
+check line_is err 1 "portlog: open /: Is a directory"
+run history --store "$dir/none.db"
+check status_is 3
+check line_is err 1 "portlog: there is no history in $dir/none.db"
+check has_lines err 2
+report "a history that cannot be had is told" "$problem"
+
+problem=
+for word in boot plot top; do
 	run "$word"
 	check status_is 2
 	check has err "unknown command '$word'"
@@ -171,7 +187,7 @@ check is_empty err
 check line_is out 1 "Examples:"
 check has out "Usage: portlog [COMMAND] [OPTIONS] [FILTER]"
 check is_narrow out
-check lacks out '^  (history|record|boot|plot|top|check|fleet) '
+check lacks out '^  (boot|plot|top|check|fleet) '
 cp "$dir/out" "$dir/help"
 run help
 check cmp -s "$dir/out" "$dir/help"

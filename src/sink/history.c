@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Events into the store. */
+#include "sink/history.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "util/fail.h"
+
+#define NS_PER_S 1000000000ull
+#define RETAIN_NS (10 * NS_PER_S)      /* between two looks for what is too old */
+#define RETAIN_MORE_NS (NS_PER_S / 50) /* events are written in between */
+
+struct history {
+	struct history_options o;
+	struct store *store; /* NULL: not open (any more) */
+};
+
+static int history_open(const struct sink_options *o, void **ret_state)
+{
+	struct history *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return fail(-ENOMEM, "open the history");
+	h->o = *(const struct history_options *)o->arg;
+	*ret_state = h;
+	return 0;
+}
+
+static int history_write(void *state, const struct view *v)
+{
+	struct history *h = state;
+	int r = h->store ? 0 : store_open(h->o.path, &h->store);
+
+	return r ? r : store_put(h->store, v);
+}
+
+static int history_flush(void *state)
+{
+	struct history *h = state;
+
+	return h->store ? store_commit(h->store) : 0;
+}
+
+/* The file may be another one by now, or be mended: it is opened again. */
+static void history_undo(void *state)
+{
+	struct history *h = state;
+
+	h->store = store_close(h->store);
+}
+
+static int64_t wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * (int64_t)NS_PER_S + ts.tv_nsec;
+}
+
+static int history_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
+{
+	struct history *h = state;
+	bool more = false;
+	int r = 0;
+
+	if (h->store)
+		r = store_retain(h->store, &h->o.limits, wall_ns(), &more);
+	*ret_next_ns = now_ns + (more ? RETAIN_MORE_NS : RETAIN_NS);
+	return r;
+}
+
+static void history_close(void *state)
+{
+	struct history *h = state;
+
+	if (!h)
+		return;
+	store_close(h->store);
+	free(h);
+}
+
+const struct sink_ops sink_history = {
+	.name = "history",
+	.open = history_open,
+	.write = history_write,
+	.tick = history_tick,
+	.flush = history_flush,
+	.undo = history_undo,
+	.close = history_close,
+};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Events into the store. For the writer's thread: it waits for the disk. */
+#ifndef SINK_HISTORY_H
+#define SINK_HISTORY_H
+
+#include "sink/sink.h"
+#include "store/store.h"
+
+/* sink_options.arg of sink_history. */
+struct history_options {
+	const char *path;
+	struct store_limits limits;
+};
+
+/* It opens its file when there is something to write, and again after an error. */
+extern const struct sink_ops sink_history;
+
+#endif

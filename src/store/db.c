@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* An SQLite file and its prepared queries. */
+#include "store/db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/fail.h"
+
+#define BUSY_MS 2000 /* somebody else's transaction is waited for so long */
+
+struct query {
+	struct db *db;
+	sqlite3_stmt *stmt;
+	struct query *next;
+};
+
+struct db {
+	sqlite3 *handle;
+	struct query *queries;
+	char path[];
+};
+
+static int errno_of(int code, int system)
+{
+	switch (code & 0xff) {
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return -EACCES;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EBADMSG;
+	case SQLITE_CANTOPEN:
+		return system > 0 ? -system : -ENOENT;
+	default:
+		return system > 0 ? -system : -EIO;
+	}
+}
+
+static int db_fail(struct db *db, int code)
+{
+	int r = errno_of(code, db->handle ? sqlite3_system_errno(db->handle) : 0);
+
+	if (r == -EBADMSG)
+		return fail_text(r, "%s: it is damaged or not a database (%s)", db->path,
+				 sqlite3_errstr(code));
+	if (r == -EROFS || r == -EIO)
+		return fail_text(r, "%s: %s", db->path, sqlite3_errmsg(db->handle));
+	return fail(r, "%s", db->path);
+}
+
+/*
+ * SQLite says "unable to open" of everything; the system says why. It would also follow the umask: a history of command
+ * lines is not for everybody.
+ */
+static int file_check(const char *path, enum db_mode mode)
+{
+	int flags = mode == DB_WRITE ? O_RDWR | O_CREAT : O_RDONLY;
+	auto_close int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0640);
+	struct stat st;
+
+	if (fd < 0)
+		return fail(-errno, "open %s", path);
+	if (fstat(fd, &st))
+		return fail(-errno, "look at %s", path);
+	if (S_ISDIR(st.st_mode))
+		return fail(-EISDIR, "open %s", path);
+	if (!S_ISREG(st.st_mode))
+		return fail_text(-EINVAL, "%s is no regular file", path);
+	return 0;
+}
+
+struct db *db_close(struct db *db)
+{
+	struct query *next;
+
+	if (!db)
+		return NULL;
+	for (struct query *q = db->queries; q; q = next) {
+		next = q->next;
+		sqlite3_finalize(q->stmt);
+		free(q);
+	}
+	sqlite3_close(db->handle);
+	free(db);
+	return NULL;
+}
+
+int db_open(const char *path, enum db_mode mode, struct db **ret)
+{
+	int flags = mode == DB_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+	struct db *db;
+	int r;
+
+	r = file_check(path, mode);
+	if (r < 0)
+		return r;
+	db = calloc(1, sizeof(*db) + strlen(path) + 1);
+	if (!db)
+		return fail(-ENOMEM, "open %s", path);
+	memcpy(db->path, path, strlen(path) + 1);
+	r = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
+	if (r != SQLITE_OK) {
+		r = db_fail(db, r);
+		db_close(db);
+		return r;
+	}
+	sqlite3_extended_result_codes(db->handle, 1);
+	sqlite3_busy_timeout(db->handle, BUSY_MS);
+	*ret = db;
+	return 0;
+}
+
+const char *db_path(const struct db *db)
+{
+	return db->path;
+}
+
+int db_exec(struct db *db, const char *sql)
+{
+	int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? 0 : db_fail(db, code);
+}
+
+bool db_in_transaction(const struct db *db)
+{
+	return !sqlite3_get_autocommit(db->handle);
+}
+
+int64_t db_last_id(const struct db *db)
+{
+	return sqlite3_last_insert_rowid(db->handle);
+}
+
+int db_prepare(struct db *db, const char *sql, struct query **ret)
+{
+	struct query *q = calloc(1, sizeof(*q));
+	int code;
+
+	if (!q)
+		return fail(-ENOMEM, "%s", db->path);
+	code = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
+	if (code != SQLITE_OK) {
+		free(q);
+		return db_fail(db, code);
+	}
+	q->db = db;
+	q->next = db->queries;
+	db->queries = q;
+	*ret = q;
+	return 0;
+}
+
+void query_int(struct query *q, int at, int64_t value)
+{
+	sqlite3_bind_int64(q->stmt, at + 1, value);
+}
+
+void query_null(struct query *q, int at)
+{
+	sqlite3_bind_null(q->stmt, at + 1);
+}
+
+void query_text(struct query *q, int at, const char *text, size_t len)
+{
+	sqlite3_bind_text(q->stmt, at + 1, text, (int)len, SQLITE_STATIC);
+}
+
+void query_blob(struct query *q, int at, const void *data, size_t len)
+{
+	sqlite3_bind_blob(q->stmt, at + 1, data, (int)len, SQLITE_STATIC);
+}
+
+void query_reset(struct query *q)
+{
+	sqlite3_reset(q->stmt);
+	sqlite3_clear_bindings(q->stmt);
+}
+
+int query_step(struct query *q)
+{
+	int code = sqlite3_step(q->stmt), r;
+
+	if (code == SQLITE_ROW)
+		return QUERY_ROW;
+	r = code == SQLITE_DONE ? 0 : db_fail(q->db, code);
+	query_reset(q);
+	return r;
+}
+
+int query_run(struct query *q)
+{
+	int r;
+
+	do
+		r = query_step(q);
+	while (r == QUERY_ROW);
+	return r;
+}
+
+bool query_is_null(struct query *q, int at)
+{
+	return sqlite3_column_type(q->stmt, at) == SQLITE_NULL;
+}
+
+int64_t query_get(struct query *q, int at)
+{
+	return sqlite3_column_int64(q->stmt, at);
+}
+
+const char *query_get_text(struct query *q, int at, size_t *ret_len)
+{
+	const char *text = (const char *)sqlite3_column_text(q->stmt, at);
+
+	*ret_len = text ? (size_t)sqlite3_column_bytes(q->stmt, at) : 0;
+	return text;
+}
+
+int db_number(struct db *db, const char *sql, int64_t *ret)
+{
+	sqlite3_stmt *stmt;
+	int code = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
+
+	if (code != SQLITE_OK)
+		return db_fail(db, code);
+	code = sqlite3_step(stmt);
+	*ret = code == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+	sqlite3_finalize(stmt);
+	return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : db_fail(db, code);
+}

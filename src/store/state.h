@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the parts of the store share; private to src/store. */
+#ifndef STORE_STATE_H
+#define STORE_STATE_H
+
+#include "core/process.h"
+#include "store/db.h"
+#include "store/intern.h"
+#include "store/store.h"
+
+/* Words of fixed sets. Numbers of enums are this build's; the database has a table of words and its own numbers. */
+enum vocabulary {
+	WORDS_ACTION,
+	WORDS_PROTO,
+	WORDS_PRECISION,
+	WORDS_VIA,
+	WORDS_HOLDER,
+	WORDS_LOST,
+	WORDS_ENDED,
+	N_VOCABULARIES
+};
+
+#define WORDS_MAX 128 /* in one set; numbers are less */
+
+/* What else a record has: bits of records.sides. */
+#define SIDE_DETAILS 1
+#define SIDE_COUNTS 2
+#define SIDE_FAILURE 4
+#define SIDE_HOLDERS 8
+#define SIDE_OWNERS 16
+
+struct open_interval;
+
+struct store {
+	struct db *db;
+	uint8_t to_file[N_VOCABULARIES][WORDS_MAX];   /* number here to number there */
+	uint8_t from_file[N_VOCABULARIES][WORDS_MAX]; /* and back; 0 is 0 */
+	struct writer *writer;
+	struct retainer *retainer;
+	struct reader *reader;
+};
+
+/* ---- schema.c ---- */
+
+int schema_update(struct store *s); /* to this version, in one transaction */
+int schema_check(struct store *s);  /* is it this version's? */
+int words_load(struct store *s, bool write);
+
+/* ---- columns.c: members of a record that are columns ---- */
+
+enum column_type {
+	COLUMN_U8,
+	COLUMN_U16,
+	COLUMN_U32,
+	COLUMN_U64,
+	COLUMN_ADDRESS,
+	COLUMN_TEXT16,
+	COLUMN_WORD
+};
+
+struct column {
+	enum column_type type;
+	uint16_t offset;    /* in the struct */
+	uint8_t vocabulary; /* COLUMN_WORD: a byte or an int that is a number of it */
+	bool wide;          /* COLUMN_WORD: an int */
+};
+
+#define RECORD_FIRST_COLUMN 10 /* in the table of records; see write.c */
+extern const struct column record_columns[], detail_columns[], count_columns[], holder_columns[];
+extern const size_t n_record_columns, n_detail_columns, n_count_columns, n_holder_columns;
+
+bool columns_empty(const struct column *c, size_t n, const void *base);
+/* Bits of records.flags, and what they are in a record. */
+uint32_t flags_of(const struct record *rec);
+void flags_into(struct record *rec, uint32_t flags);
+uint32_t holder_flags_of(const struct holder *h);
+void holder_flags_into(struct holder *h, uint32_t flags);
+#define FLAG_HELD_IS_AGE 0x8000u /* held_ns is the age */
+#define FLAG_NO_TID 0x4000u      /* tid is not pid, as it is else, but 0 */
+
+/* ---- write.c ---- */
+struct writer *writer_free(struct writer *w);
+int writer_new(struct store *s);
+void writer_forget_rows(struct store *s); /* ids of processes, addresses, names: rows may be gone */
+/* ---- retain.c ---- */
+int retainer_new(struct store *s);
+struct retainer *retainer_free(struct retainer *rt);
+/* ---- read.c ---- */
+struct reader *reader_free(struct reader *r);
+int reader_new(struct store *s);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The history on disk: opening it. write.c puts events in, read.c takes them out, retain.c lets them go. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/state.h"
+#include "util/cleanup.h"
+#include "util/fail.h"
+
+#define FOLDER_MODE 0750
+
+/* The last part of the way to it alone: a way that is not there at all is a mistake, or a disk that comes later. */
+static int folder_make(const char *path)
+{
+	auto_free char *folder = strdup(path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+
+	if (!folder)
+		return fail(-ENOMEM, "open %s", path);
+	if (!slash || slash == folder)
+		return 0;
+	*slash = '\0';
+	if (mkdir(folder, FOLDER_MODE) && errno != EEXIST)
+		return fail(-errno, "make the folder of %s", path);
+	return 0;
+}
+
+struct store *store_close(struct store *s)
+{
+	if (!s)
+		return NULL;
+	writer_free(s->writer);
+	retainer_free(s->retainer);
+	reader_free(s->reader);
+	db_close(s->db);
+	free(s);
+	return NULL;
+}
+
+static int store_prepare(struct store *s, enum db_mode mode)
+{
+	int r = mode == DB_WRITE ? schema_update(s) : schema_check(s);
+
+	if (!r)
+		r = words_load(s, mode == DB_WRITE);
+	if (!r && mode == DB_WRITE)
+		r = writer_new(s);
+	if (!r && mode == DB_WRITE)
+		r = retainer_new(s);
+	return r ? r : reader_new(s);
+}
+
+static int open_as(const char *path, enum db_mode mode, struct store **ret)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return fail(-ENOMEM, "open %s", path);
+	r = db_open(path, mode, &s->db);
+	if (!r)
+		r = store_prepare(s, mode);
+	if (r == -EBADMSG)
+		fail_hint(r, "nothing was changed; move it away, or give another file: --store FILE");
+	if (r) {
+		store_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+int store_open(const char *path, struct store **ret)
+{
+	int r = folder_make(path);
+
+	return r ? r : open_as(path, DB_WRITE, ret);
+}
+
+int store_open_read(const char *path, struct store **ret)
+{
+	return open_as(path, DB_READ, ret);
+}

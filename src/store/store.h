@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The history on disk: every event as it was told, and who held which port from when to when. One writer; readers come
+ * and go meanwhile. docs/history.md has the tables. Not shared by threads: each has a store of its own.
+ *
+ * A record's id is its place in the store, over all streams: it only grows, and within a stream ids differ by seq.
+ *
+ * Errors: negative errno with a story, as in store/db.h; also -EPROTO (another version's or program's database).
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "core/record.h"
+
+struct store;
+
+#define STORE_DEFAULT "/var/lib/portlog/history.db"
+
+/* Make it (mode 0640, its folder too) or bring an older version's up to date. */
+int store_open(const char *path, struct store **ret);
+int store_open_read(const char *path, struct store **ret); /* -ENOENT: there is none */
+/* What was not committed is lost. NULL is fine; always returns NULL. */
+struct store *store_close(struct store *s);
+
+/* ---- writing ---- */
+
+/* One event, in a transaction that begins with the first one. After an error: store_rollback(). */
+int store_put(struct store *s, const struct view *v);
+int store_commit(struct store *s); /* after an error: store_rollback() */
+/* Forget all since the last commit, in the file and in memory. */
+void store_rollback(struct store *s);
+
+struct store_limits {
+	uint64_t age_ns; /* events older than that go; failures and listens when they are STORE_OUTLIVE times as old */
+	uint64_t bytes; /* the oldest go when the file is larger; failures and listens last. 0: no limit, both */
+};
+
+#define STORE_OUTLIVE 4
+
+/* Delete a part of what is too old at wall clock @now_ns or too much, and commit. *ret_more: call again soon. */
+int store_retain(struct store *s, const struct store_limits *limits, int64_t now_ns, bool *ret_more);
+int store_bytes(struct store *s, uint64_t *ret); /* that hold data; the file may be larger */
+
+/* ---- reading ---- */
+
+/* An event as it was told. Borrowed for the call. Nonzero ends the walk and is returned. */
+typedef int store_fn(void *arg, int64_t id, const struct view *v);
+
+struct store_query {
+	int64_t after, until; /* ids: after < id <= until. INT64_MAX: to the end */
+	const uint8_t *ports; /* only these (struct filter_kernel.ports); NULL: all */
+	bool reverse;         /* newest first */
+};
+
+int store_each(struct store *s, const struct store_query *q, store_fn *fn, void *arg);
+/* The newest record not later than wall clock @time_ns; 0: there is none. */
+int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id);
+int store_last_id(struct store *s, int64_t *ret_id);
+
+/* A run of the recorder. */
+struct store_stream {
+	int64_t first, last;      /* ids of its records */
+	int64_t begin_ns, end_ns; /* wall clock of these */
+	char boot_id[33];
+	bool stopped; /* its last record is `stop` */
+};
+
+/* Oldest first. Nonzero from @fn ends the walk and is returned. */
+int store_streams(struct store *s, int (*fn)(void *arg, const struct store_stream *stream), void *arg);
+
+enum ended {
+	ENDED_NOT,
+	ENDED_RELEASE,
+	ENDED_HANDOFF,
+	ENDED_STOPPED,
+	ENDED_KILLED,
+	ENDED_REBOOT,
+	ENDED_LOST,
+	N_ENDED
+};
+
+/* A time for which one owner held one port. All are ids of records, 0: none. */
+struct store_interval {
+	int64_t opened;   /* the first that is known of it: a bind, listen, snapshot, handoff */
+	int64_t socket;   /* the first of the socket; another than opened after a handoff */
+	int64_t listened; /* its listen, if that is another one than opened */
+	int64_t closed;   /* the first that says it is over */
+	enum ended ended;
+	int64_t next; /* the interval of the same port (namespace, table) that began next */
+};
+
+const char *ended_name(enum ended ended); /* "release" ...; what the database has too */
+
+struct store_interval_query {
+	int64_t from, to;     /* ids: those that overlap from..to; from == to: a moment */
+	const uint8_t *ports; /* as above */
+	bool next;            /* fill in next */
+};
+
+/* In the order in which they began. Nonzero from @fn ends the walk and is returned. */
+int store_intervals(struct store *s, const struct store_interval_query *q,
+		    int (*fn)(void *arg, const struct store_interval *i), void *arg);
+/* One record; @fn's result, or -ENOENT without a story when it is not there (any more). */
+int store_record(struct store *s, int64_t id, store_fn *fn, void *arg);
+
+/* Changes when somebody else has committed. */
+int store_version(struct store *s, int64_t *ret);
+
+#endif

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The store: everything that goes in comes out, and what may happen to its file. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#undef fail /* ours is another */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/field.h"
+#include "store/store.h"
+#include "support/scenes.h"
+#include "support/views.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/fail.h"
+
+struct place {
+	char folder[64];
+	char path[96];
+	struct store *store;
+};
+
+static int setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -1;
+	snprintf(p->folder, sizeof(p->folder), "/tmp/portlog-store.XXXXXX");
+	if (!mkdtemp(p->folder))
+		return -1;
+	snprintf(p->path, sizeof(p->path), "%s/history.db", p->folder);
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
+	struct place *p = *state;
+	char path[128];
+
+	store_close(p->store);
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s%s", p->path, suffixes[i]);
+		if (unlink(path) && errno == EISDIR)
+			(void)rmdir(path);
+	}
+	(void)rmdir(p->folder);
+	free(p);
+	views_free();
+	fail_clear();
+	return 0;
+}
+
+static void open_store(struct place *p)
+{
+	int r = store_open(p->path, &p->store);
+
+	if (r)
+		print_error("%s\n", fail_story());
+	assert_int_equal(r, 0);
+}
+
+static void put(struct place *p, const struct view *v)
+{
+	int r = store_put(p->store, v);
+
+	if (r)
+		print_error("%s\n", fail_story());
+	assert_int_equal(r, 0);
+}
+
+static void commit(struct place *p)
+{
+	assert_int_equal(store_commit(p->store), 0);
+}
+
+/* ---- round trip ---- */
+
+/* A sink that puts into the store, and keeps the lines that the events had. */
+struct lines {
+	struct place *place;
+	struct buf json;
+	size_t n;
+};
+
+static const struct field_options all_options = { .args = ARGS_FULL, .hints = true };
+
+static int lines_write(void *state, const struct view *v)
+{
+	struct lines *l = state;
+
+	field_write_json(&l->json, v, &all_options, NULL, 0);
+	buf_putc(&l->json, '\n');
+	l->n++;
+	put(l->place, v);
+	return 0;
+}
+
+static int lines_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
+{
+	(void)state;
+	(void)now_ns;
+	*ret_next_ns = 0;
+	return 0;
+}
+
+static const struct sink_ops sink_lines = { .write = lines_write, .tick = lines_tick };
+
+static int line_of(void *arg, int64_t id, const struct view *v)
+{
+	struct buf *b = arg;
+
+	(void)id;
+	field_write_json(b, v, &all_options, NULL, 0);
+	buf_putc(b, '\n');
+	return 0;
+}
+
+static void assert_round_trip(struct place *p, scene *play)
+{
+	struct lines l = { .place = p };
+	struct stage stage = { .sink = &sink_lines, .state = &l };
+	struct store_query q = { .until = INT64_MAX };
+	struct buf out = { 0 };
+
+	play(&stage);
+	commit(p);
+	assert_int_equal(store_each(p->store, &q, line_of, &out), 0);
+	assert_true(l.n > 0);
+	assert_string_equal(buf_str(&out), buf_str(&l.json));
+	buf_done(&out);
+	buf_done(&l.json);
+}
+
+#define ROUND_TRIP(name)                                             \
+	static void every_field_of_##name##_comes_back(void **state) \
+	{                                                            \
+		open_store(*state);                                  \
+		assert_round_trip(*state, scene_##name);             \
+	}
+
+ROUND_TRIP(actions)
+ROUND_TRIP(holders)
+ROUND_TRIP(failures)
+ROUND_TRIP(hostile)
+ROUND_TRIP(long)
+ROUND_TRIP(surroundings)
+
+/* Every member of a record that is shown or used, also those that no scene has. */
+static int same_record(void *arg, int64_t id, const struct view *v)
+{
+	(void)id;
+	assert_memory_equal(v->rec, arg, sizeof(struct record));
+	return 0;
+}
+
+static void every_member_of_a_record_comes_back(void **state)
+{
+	struct view v = *release_of(.since_ms = -5, .ppid = 7, .gid = 8, .cgroup_id = UINT64_MAX);
+	struct record rec;
+	struct store_query q = { .until = INT64_MAX };
+	struct place *p = *state;
+
+	memset(&rec, 0, sizeof(rec));
+	rec = *v.rec;
+	v.rec = &rec;
+	rec.cookie = UINT64_MAX;
+	rec.inode = 1;
+	rec.held_ns = 3;
+	rec.bound_addr = rec.asked_addr = rec.addr;
+	rec.bound_port = 2;
+	rec.state = 10;
+	rec.ifindex = 4;
+	rec.sock_uid = UINT32_MAX;
+	rec.backlog = -1;
+	rec.has_backlog = rec.hook_addr = rec.explicit_port = rec.correction = rec.v6only = rec.bhash2 = true;
+	rec.kind = HOLDER_TIME_WAIT;
+	rec.l3mdev = 5;
+	rec.expires_ns = 1ull << 60;
+	rec.tid = 0;
+	rec.exec_id = 12;
+	rec.since_ns = rec.time_ns + 1; /* nothing says that clocks agree */
+	rec.reason = 3;
+	open_store(p);
+	put(p, &v);
+	commit(p);
+	assert_int_equal(store_each(p->store, &q, same_record, &rec), 0);
+}
+
+/* ---- the file ---- */
+
+static void only_owner_and_group_may_read_it(void **state)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	struct place *p = *state;
+	char path[128];
+	struct stat st;
+
+	umask(0);
+	open_store(p);
+	put(p, listen_ok(.port = 80));
+	commit(p);
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s%s", p->path, suffixes[i]);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0640);
+	}
+}
+
+static void write_file(const char *path, const char *text)
+{
+	auto_fclose FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+}
+
+static void assert_file(const char *path, const char *text)
+{
+	auto_fclose FILE *f = fopen(path, "r");
+	char got[256] = "";
+
+	assert_non_null(f);
+	got[fread(got, 1, sizeof(got) - 1, f)] = '\0';
+	assert_string_equal(got, text);
+}
+
+static void what_is_no_database_is_left_as_it_is(void **state)
+{
+	static const char text[] =
+		"Dear diary, today somebody took port 80. I wish to find this again tomorrow.\n"
+		"It was not nginx. It is never nginx.";
+	struct place *p = *state;
+
+	write_file(p->path, text);
+	assert_int_equal(store_open(p->path, &p->store), -EBADMSG);
+	assert_non_null(strstr(fail_story(), p->path));
+	assert_true(fail_remedy()[0]);
+	assert_file(p->path, text);
+}
+
+static void a_folder_is_no_store(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(mkdir(p->path, 0700), 0);
+	assert_int_equal(store_open(p->path, &p->store), -EISDIR);
+	assert_int_equal(store_open_read(p->path, &p->store), -EISDIR);
+}
+
+static void a_store_that_is_not_there_is_not_made_by_a_reader(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(store_open_read(p->path, &p->store), -ENOENT);
+	assert_int_equal(access(p->path, F_OK), -1);
+}
+
+/* Byte 60..63 of the header is user_version, 68..71 application_id (sqlite.org/fileformat2.html). */
+static void poke(const char *path, off_t at, const char bytes[4])
+{
+	auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, bytes, 4, at), 4);
+}
+
+static void a_newer_versions_store_is_refused(void **state)
+{
+	struct place *p = *state;
+
+	open_store(p);
+	p->store = store_close(p->store);
+	poke(p->path, 60, "\0\0\0\x63");
+	assert_int_equal(store_open(p->path, &p->store), -EPROTO);
+	assert_non_null(strstr(fail_story(), "newer portlog (version 99"));
+	assert_int_equal(store_open_read(p->path, &p->store), -EPROTO);
+}
+
+static void another_programs_database_is_refused(void **state)
+{
+	struct place *p = *state;
+
+	open_store(p);
+	p->store = store_close(p->store);
+	poke(p->path, 68, "\0\0\0\1");
+	assert_int_equal(store_open(p->path, &p->store), -EPROTO);
+	assert_non_null(strstr(fail_story(), "another program"));
+}
+
+/* ---- streams and intervals ---- */
+
+static struct session session_named(const char *stream, const char *boot)
+{
+	struct session s = *views_session();
+
+	snprintf(s.stream, sizeof(s.stream), "%s", stream);
+	snprintf(s.boot_id, sizeof(s.boot_id), "%s", boot);
+	return s;
+}
+
+struct intervals {
+	struct store_interval list[16];
+	size_t n;
+};
+
+static int interval_keep(void *arg, const struct store_interval *i)
+{
+	struct intervals *all = arg;
+
+	assert_true(all->n < ARRAY_SIZE(all->list));
+	all->list[all->n++] = *i;
+	return 0;
+}
+
+static struct intervals intervals_all(struct place *p)
+{
+	struct store_interval_query q = { .to = INT64_MAX, .next = true };
+	struct intervals all = { .n = 0 };
+
+	assert_int_equal(store_intervals(p->store, &q, interval_keep, &all), 0);
+	return all;
+}
+
+static void a_bind_a_listen_and_a_release_are_one_interval(void **state)
+{
+	struct place *p = *state;
+	struct intervals all;
+
+	open_store(p);
+	put(p, bind_ok(.port = 80, .seq = 1));
+	put(p, listen_ok(.port = 80, .seq = 2, .socket_id = 1));
+	put(p, bind_failed(.port = 80, .error = EADDRINUSE, .seq = 3));
+	put(p, release_of(.port = 80, .seq = 4, .socket_id = 1));
+	put(p, listen_ok(.port = 80, .seq = 5));
+	commit(p);
+	all = intervals_all(p);
+	assert_int_equal(all.n, 2);
+	assert_int_equal(all.list[0].opened, 1);
+	assert_int_equal(all.list[0].listened, 2);
+	assert_int_equal(all.list[0].closed, 4);
+	assert_int_equal(all.list[0].ended, ENDED_RELEASE);
+	assert_int_equal(all.list[0].next, 5);
+	assert_int_equal(all.list[1].opened, 5);
+	assert_int_equal(all.list[1].ended, ENDED_NOT);
+}
+
+static void a_handoff_begins_an_interval_of_the_same_socket(void **state)
+{
+	struct place *p = *state;
+	struct intervals all;
+
+	open_store(p);
+	put(p, listen_ok(.port = 80, .seq = 1));
+	put(p, view_of(.action = ACTION_HANDOFF, .port = 80, .seq = 2, .socket_id = 1,
+		       .owners = { { .pid = 9 } }));
+	commit(p);
+	all = intervals_all(p);
+	assert_int_equal(all.n, 2);
+	assert_int_equal(all.list[0].ended, ENDED_HANDOFF);
+	assert_int_equal(all.list[1].socket, 1);
+	assert_int_equal(all.list[1].ended, ENDED_NOT);
+}
+
+static void assert_left_open(struct place *p, bool stop, const char *next_boot, enum ended ended)
+{
+	struct session first = session_named("aaaaaaaaaaaaaaaa", "b0"),
+		       second = session_named("bbbbbbbbbbbbbbbb", next_boot);
+	struct intervals all;
+
+	open_store(p);
+	put(p, listen_ok(.port = 80, .seq = 1, .session = &first));
+	if (stop)
+		put(p, view_of(.action = ACTION_STOP, .seq = 2, .session = &first));
+	commit(p);
+	p->store = store_close(p->store);
+	open_store(p);
+	put(p, view_of(.action = ACTION_START, .seq = 1, .session = &second));
+	put(p, snapshot_of(.port = 80, .seq = 2, .session = &second));
+	commit(p);
+	all = intervals_all(p);
+	assert_int_equal(all.n, 2);
+	assert_int_equal(all.list[0].ended, ended);
+	assert_int_equal(all.list[0].closed, stop ? 3 : 2);
+	assert_int_equal(all.list[0].next, all.list[1].opened);
+	assert_int_equal(all.list[1].ended, ENDED_NOT);
+}
+
+static void what_a_killed_recorder_left_open_is_closed_by_the_next(void **state)
+{
+	assert_left_open(*state, false, "b0", ENDED_KILLED);
+}
+
+static void what_a_stopped_recorder_left_open_is_closed_by_the_next(void **state)
+{
+	assert_left_open(*state, true, "b0", ENDED_STOPPED);
+}
+
+static void what_a_reboot_left_open_is_closed_by_the_next_boot(void **state)
+{
+	assert_left_open(*state, false, "b1", ENDED_REBOOT);
+}
+
+static int count_one(void *arg, int64_t id, const struct view *v)
+{
+	(void)id;
+	(void)v;
+	++*(size_t *)arg;
+	return 0;
+}
+
+static size_t count_of(struct place *p)
+{
+	struct store_query q = { .until = INT64_MAX };
+	size_t n = 0;
+
+	assert_int_equal(store_each(p->store, &q, count_one, &n), 0);
+	return n;
+}
+
+static void what_is_rolled_back_can_be_put_again(void **state)
+{
+	struct place *p = *state;
+
+	open_store(p);
+	put(p, bind_ok(.port = 80, .seq = 1));
+	commit(p);
+	put(p, listen_ok(.port = 80, .seq = 2, .socket_id = 1, .comm = "other"));
+	put(p, release_of(.port = 80, .seq = 3, .socket_id = 1));
+	store_rollback(p->store);
+	assert_int_equal(count_of(p), 1);
+	assert_int_equal(intervals_all(p).list[0].ended, ENDED_NOT);
+	put(p, listen_ok(.port = 80, .seq = 2, .socket_id = 1, .comm = "other"));
+	put(p, release_of(.port = 80, .seq = 3, .socket_id = 1));
+	commit(p);
+	assert_int_equal(count_of(p), 3);
+	assert_int_equal(intervals_all(p).list[0].ended, ENDED_RELEASE);
+	assert_int_equal(intervals_all(p).list[0].listened, 2);
+}
+
+static void what_was_committed_is_not_put_twice(void **state)
+{
+	struct place *p = *state;
+
+	open_store(p);
+	put(p, bind_ok(.port = 80, .seq = 1));
+	commit(p);
+	store_rollback(p->store); /* as after a commit that said it failed and did not */
+	put(p, bind_ok(.port = 80, .seq = 1));
+	put(p, bind_ok(.port = 81, .seq = 2));
+	commit(p);
+	assert_int_equal(count_of(p), 2);
+}
+
+static void a_moment_is_found_by_its_time(void **state)
+{
+	struct place *p = *state;
+	int64_t id, base;
+
+	open_store(p);
+	put(p, bind_ok(.port = 80, .seq = 1, .at_ms = 1000));
+	put(p, bind_ok(.port = 81, .seq = 2, .at_ms = 2000));
+	commit(p);
+	base = record_of(.action = ACTION_BIND, .at_ms = 1000).wall_ns;
+	assert_int_equal(store_id_at(p->store, base - 1, &id), 0);
+	assert_int_equal(id, 0);
+	assert_int_equal(store_id_at(p->store, base, &id), 0);
+	assert_int_equal(id, 1);
+	assert_int_equal(store_id_at(p->store, INT64_MAX, &id), 0);
+	assert_int_equal(id, 2);
+}
+
+/* ---- retention ---- */
+
+#define HOUR_MS 3600000ll
+
+/* Four events an hour ago, one of each fate, and an old socket that is still held. */
+static void put_old(struct place *p)
+{
+	put(p, bind_ok(.port = 1, .seq = 1, .at_ms = 1));
+	put(p, bind_ok(.port = 80, .seq = 2, .at_ms = 2));
+	put(p, listen_ok(.port = 81, .seq = 3, .at_ms = 3));
+	put(p, bind_failed(.port = 81, .error = EADDRINUSE, .seq = 4, .at_ms = 4, .code = "listener",
+			   .holders = { { .kind = HOLDER_LISTENER, .pid = 7, .comm = "x" } }));
+	put(p, release_of(.port = 80, .socket_id = 2, .seq = 5, .at_ms = 5));
+	put(p, release_of(.port = 81, .socket_id = 3, .seq = 6, .at_ms = 6));
+	put(p, bind_ok(.port = 90, .seq = 7, .at_ms = HOUR_MS));
+	commit(p);
+}
+
+static void retain_all(struct place *p, const struct store_limits *limits, int64_t at_ms)
+{
+	int64_t now_ns = VIEWS_BOOT_WALL_NS + (int64_t)VIEWS_BASE_NS + at_ms * 1000000;
+	bool more;
+
+	do
+		assert_int_equal(store_retain(p->store, limits, now_ns, &more), 0);
+	while (more);
+}
+
+static void failures_and_listens_outlive_the_rest(void **state)
+{
+	static const struct store_limits hour = { .age_ns = HOUR_MS * 1000000 };
+	struct place *p = *state;
+
+	open_store(p);
+	put_old(p);
+	retain_all(p, &hour, HOUR_MS);
+	assert_int_equal(count_of(p), 7);
+	retain_all(p, &hour, HOUR_MS + 10); /* left: port 1 is still held; listen, failure; port 90 */
+	assert_int_equal(count_of(p), 4);
+	assert_int_equal(intervals_all(p).n, 2);
+	retain_all(p, &hour, 5 * HOUR_MS - 1000);
+	assert_int_equal(intervals_all(p).n, 2);
+	retain_all(p, &hour, 5 * HOUR_MS + 1000); /* what is held stays, however old */
+	assert_int_equal(count_of(p), 2);
+	assert_int_equal(intervals_all(p).n, 2);
+}
+
+static void what_was_held_long_goes_when_it_is_let_go(void **state)
+{
+	static const struct store_limits hour = { .age_ns = HOUR_MS * 1000000 };
+	struct place *p = *state;
+
+	open_store(p);
+	put_old(p);
+	retain_all(p, &hour, 2 * HOUR_MS);
+	put(p, release_of(.port = 1, .socket_id = 1, .seq = 8, .at_ms = 2 * HOUR_MS));
+	put(p, bind_ok(.port = 91, .seq = 9, .at_ms = 4 * HOUR_MS));
+	commit(p);
+	retain_all(p, &hour, 10 * HOUR_MS);
+	assert_int_equal(intervals_all(p).n, 2);
+	assert_int_equal(count_of(p), 2); /* 90 and 91 */
+}
+
+static void the_oldest_go_when_the_file_is_too_large(void **state)
+{
+	static const struct store_limits small = { .bytes = 1 << 20 };
+	struct place *p = *state;
+	uint64_t bytes;
+
+	open_store(p);
+	for (uint64_t i = 0; i < 40000; i += 4) {
+		put(p, bind_ok(.port = 80, .seq = i + 1, .pid = (uint32_t)(i / 4000 + 1)));
+		put(p,
+		    listen_ok(.port = 80, .seq = i + 2, .socket_id = i + 1, .pid = (uint32_t)(i / 4000 + 1)));
+		put(p, bind_failed(.port = 80, .seq = i + 3, .error = EADDRINUSE, .code = "listener"));
+		put(p, release_of(.port = 80, .seq = i + 4, .socket_id = i + 1,
+				  .pid = (uint32_t)(i / 4000 + 1)));
+		views_free();
+	}
+	commit(p);
+	assert_int_equal(store_bytes(p->store, &bytes), 0);
+	assert_true(bytes > small.bytes);
+	retain_all(p, &small, 0);
+	assert_int_equal(store_bytes(p->store, &bytes), 0);
+	assert_true(bytes <= small.bytes);
+	assert_true(count_of(p) > 1000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(every_field_of_actions_comes_back),
+		TEST(every_field_of_holders_comes_back),
+		TEST(every_field_of_failures_comes_back),
+		TEST(every_field_of_hostile_comes_back),
+		TEST(every_field_of_long_comes_back),
+		TEST(every_field_of_surroundings_comes_back),
+		TEST(every_member_of_a_record_comes_back),
+		TEST(only_owner_and_group_may_read_it),
+		TEST(what_is_no_database_is_left_as_it_is),
+		TEST(a_folder_is_no_store),
+		TEST(a_store_that_is_not_there_is_not_made_by_a_reader),
+		TEST(a_newer_versions_store_is_refused),
+		TEST(another_programs_database_is_refused),
+		TEST(a_bind_a_listen_and_a_release_are_one_interval),
+		TEST(a_handoff_begins_an_interval_of_the_same_socket),
+		TEST(what_a_killed_recorder_left_open_is_closed_by_the_next),
+		TEST(what_a_stopped_recorder_left_open_is_closed_by_the_next),
+		TEST(what_a_reboot_left_open_is_closed_by_the_next_boot),
+		TEST(what_is_rolled_back_can_be_put_again),
+		TEST(what_was_committed_is_not_put_twice),
+		TEST(a_moment_is_found_by_its_time),
+		TEST(failures_and_listens_outlive_the_rest),
+		TEST(what_was_held_long_goes_when_it_is_let_go),
+		TEST(the_oldest_go_when_the_file_is_too_large),
+	};
+#undef TEST
+
+	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The writer: a slow, blocked or failing sink stops nobody, and what it misses is counted. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#undef fail /* ours is another */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/copy.h"
+#include "core/field.h"
+#include "sink/writer.h"
+#include "support/scenes.h"
+#include "support/views.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/fail.h"
+
+/* A sink that a test holds, makes fail and looks into. */
+struct probe {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool held;    /* write waits */
+	bool waiting; /* it does */
+	int error;    /* of write */
+	int flush_error;
+	unsigned attempts; /* of write */
+	unsigned pending;  /* written, not flushed */
+	uint64_t last_seq;
+	unsigned kept; /* flushed */
+	uint64_t last_kept;
+	bool ordered; /* seq only grew */
+	bool closed;
+};
+
+static int probe_open(const struct sink_options *o, void **ret_state)
+{
+	*ret_state = (void *)o->arg;
+	return 0;
+}
+
+static int probe_write(void *state, const struct view *v)
+{
+	struct probe *p = state;
+	int r;
+
+	pthread_mutex_lock(&p->lock);
+	p->attempts++;
+	p->waiting = p->held;
+	pthread_cond_broadcast(&p->changed);
+	while (p->held)
+		pthread_cond_wait(&p->changed, &p->lock);
+	p->waiting = false;
+	r = p->error;
+	if (!r) {
+		p->ordered = p->ordered && v->rec->seq > p->last_seq;
+		p->last_seq = v->rec->seq;
+		p->pending++;
+	}
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	return r ? fail(r, "probe") : 0;
+}
+
+static int probe_flush(void *state)
+{
+	struct probe *p = state;
+	int r;
+
+	pthread_mutex_lock(&p->lock);
+	r = p->flush_error;
+	if (!r) {
+		p->kept += p->pending;
+		p->last_kept = p->last_seq;
+		p->pending = 0;
+	}
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	return r ? fail(r, "probe") : 0;
+}
+
+static void probe_undo(void *state)
+{
+	struct probe *p = state;
+
+	pthread_mutex_lock(&p->lock);
+	p->pending = 0;
+	p->last_seq = p->last_kept;
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void probe_close(void *state)
+{
+	struct probe *p = state;
+
+	p->closed = true;
+}
+
+static const struct sink_ops sink_careful = { .name = "careful",
+					      .open = probe_open,
+					      .write = probe_write,
+					      .flush = probe_flush,
+					      .undo = probe_undo,
+					      .close = probe_close };
+static const struct sink_ops sink_plain = { .name = "plain",
+					    .open = probe_open,
+					    .write = probe_write,
+					    .flush = probe_flush,
+					    .close = probe_close };
+
+struct bench {
+	struct probe probes[2];
+	struct writer_sink sinks[2];
+	struct writer_options options;
+	void *writer;
+	_Atomic unsigned complaints, recoveries;
+	uint64_t seq;
+};
+
+static void complain(void *arg, const char *sink, const char *story, const char *remedy)
+{
+	struct bench *b = arg;
+
+	(void)sink;
+	(void)remedy;
+	if (story)
+		b->complaints++;
+	else
+		b->recoveries++;
+}
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(b->probes); i++) {
+		pthread_mutex_init(&b->probes[i].lock, NULL);
+		pthread_cond_init(&b->probes[i].changed, NULL);
+		b->probes[i].ordered = true;
+		b->sinks[i] = (struct writer_sink){ .ops = i ? &sink_plain : &sink_careful,
+						    .options = { .arg = &b->probes[i] } };
+	}
+	b->options = (struct writer_options){
+		.sinks = b->sinks, .n = 2, .queue_bytes = 1 << 20, .say = complain, .say_arg = b
+	};
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	free(*state);
+	views_free();
+	fail_clear();
+	return 0;
+}
+
+static void start(struct bench *b, size_t n, size_t queue_bytes)
+{
+	struct sink_options o = { .arg = &b->options };
+
+	b->options.n = n;
+	b->options.queue_bytes = queue_bytes;
+	assert_int_equal(sink_writer.open(&o, &b->writer), 0);
+}
+
+static void stop(struct bench *b)
+{
+	sink_writer.close(b->writer);
+	for (size_t i = 0; i < b->options.n; i++)
+		assert_true(b->probes[i].closed);
+}
+
+static void send_events(struct bench *b, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(sink_writer.write(b->writer, listen_ok(.port = 80, .seq = ++b->seq)), 0);
+	assert_int_equal(sink_writer.flush(b->writer), 0);
+	views_free();
+}
+
+#define wait_for(p, condition)                                        \
+	do {                                                          \
+		pthread_mutex_lock(&(p)->lock);                       \
+		while (!(condition))                                  \
+			pthread_cond_wait(&(p)->changed, &(p)->lock); \
+		pthread_mutex_unlock(&(p)->lock);                     \
+	} while (0)
+
+static void hold(struct probe *p, bool held)
+{
+	pthread_mutex_lock(&p->lock);
+	p->held = held;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void set_errors(struct probe *p, int error, int flush_error)
+{
+	pthread_mutex_lock(&p->lock);
+	p->error = error;
+	p->flush_error = flush_error;
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void every_event_reaches_every_sink_in_order(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 2, 64 << 20);
+	for (unsigned i = 0; i < 20; i++)
+		send_events(b, 500);
+	stop(b);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(b->probes[i].kept, 10000);
+		assert_true(b->probes[i].ordered);
+	}
+	assert_int_equal(b->complaints, 0);
+}
+
+static void what_is_sent_is_flushed_without_more_coming(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 1, 1 << 20);
+	send_events(b, 3);
+	wait_for(&b->probes[0], b->probes[0].kept == 3);
+	stop(b);
+}
+
+static void a_blocked_sink_does_not_block_the_sender_and_misses_are_counted(void **state)
+{
+	struct bench *b = *state;
+	uint64_t lost;
+
+	start(b, 1, 64 << 10);
+	hold(&b->probes[0], true);
+	send_events(b, 1);
+	wait_for(&b->probes[0], b->probes[0].waiting);
+	send_events(b, 1000);                             /* more than there is room for; it returns */
+	assert_int_equal(sink_writer.lost(b->writer), 0); /* to be told when there is room to tell it */
+	hold(&b->probes[0], false);
+	wait_for(&b->probes[0], b->probes[0].kept > 0 && !b->probes[0].pending);
+	send_events(b, 1);
+	wait_for(&b->probes[0], b->probes[0].last_kept == b->seq);
+	send_events(b, 1); /* when this one is being written, that one is done with */
+	wait_for(&b->probes[0], b->probes[0].last_seq == b->seq);
+	lost = sink_writer.lost(b->writer);
+	stop(b);
+	assert_true(lost > 0);
+	assert_int_equal(b->probes[0].kept + lost, b->seq);
+	assert_true(b->probes[0].ordered);
+}
+
+static void what_a_failing_flush_undid_is_written_again(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 2, 1 << 20);
+	set_errors(&b->probes[0], 0, -ENOSPC);
+	send_events(b, 10);
+	wait_for(&b->probes[0], b->probes[0].attempts >= 20); /* and again */
+	wait_for(&b->probes[1], b->probes[1].kept == 10);     /* the other goes on */
+	set_errors(&b->probes[0], 0, 0);
+	wait_for(&b->probes[0], b->probes[0].kept == 10);
+	stop(b);
+	assert_true(b->probes[0].ordered);
+	assert_int_equal(b->complaints, 1);
+	assert_int_equal(b->recoveries, 1);
+	assert_int_equal(b->probes[0].kept, 10);
+}
+
+static void a_sink_that_fails_for_good_does_not_keep_the_program(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 2, 1 << 20);
+	set_errors(&b->probes[0], -EIO, 0);
+	send_events(b, 10);
+	stop(b); /* after some patience */
+	assert_int_equal(b->probes[0].kept, 0);
+	assert_int_equal(b->probes[1].kept, 10);
+}
+
+/* ---- copies ---- */
+
+static int copied_write(void *state, const struct view *v)
+{
+	static const struct field_options all = { .args = ARGS_FULL, .hints = true };
+	struct buf before = { 0 }, after = { 0 };
+	struct view *copy;
+	size_t size;
+
+	(void)state;
+	field_write_json(&before, v, &all, NULL, 0);
+	copy = view_copy(v, &size);
+	assert_non_null(copy);
+	views_free(); /* the copy borrows nothing of it */
+	field_write_json(&after, copy, &all, NULL, 0);
+	assert_string_equal(buf_str(&after), buf_str(&before));
+	buf_done(&before);
+	buf_done(&after);
+	view_copy_free(copy);
+	return 0;
+}
+
+static int no_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
+{
+	(void)state;
+	(void)now_ns;
+	*ret_next_ns = 0;
+	return 0;
+}
+
+static void a_copy_of_a_view_shows_the_same(void **state)
+{
+	static const struct sink_ops copies = { .write = copied_write, .tick = no_tick };
+	static scene *const scenes[] = { scene_actions, scene_holders, scene_failures, scene_hostile,
+					 scene_surroundings };
+	struct stage stage = { .sink = &copies };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++)
+		scenes[i](&stage);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(every_event_reaches_every_sink_in_order),
+		TEST(what_is_sent_is_flushed_without_more_coming),
+		TEST(a_blocked_sink_does_not_block_the_sender_and_misses_are_counted),
+		TEST(what_a_failing_flush_undid_is_written_again),
+		TEST(a_sink_that_fails_for_good_does_not_keep_the_program),
+		TEST(a_copy_of_a_view_shows_the_same),
+	};
+#undef TEST
+
+	return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
+}
