@@ -13,6 +13,7 @@
 #include "enrich/enrich.h"
 #include "pipeline/answer.h"
 #include "pipeline/inventory.h"
+#include "pipeline/judge.h"
 #include "source/netns.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -365,6 +366,7 @@ static int why_answer(struct why *w)
 	if (r < 0)
 		return r;
 	w->where = (struct answer_place){ .netns = netns_self(), .root_fd = root_fd, .proc_fd = proc_fd };
+	judge_facts(w->inv, &w->where.kernel);
 	r = answer_inside(w);
 	if (r >= 0)
 		r = buf_write(&w->out, STDOUT_FILENO);

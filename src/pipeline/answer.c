@@ -238,7 +238,7 @@ static void place_fill(const struct making *m, struct port_answer *ret)
 int answer_take(struct inventory *inv, const struct answer_place *where, const struct question *q,
 		struct port_answer *ret)
 {
-	struct making m = { .inv = inv, .where = where, .q = q };
+	struct making m = { .inv = inv, .where = where, .q = q, .facts = where->kernel };
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
@@ -250,7 +250,6 @@ int answer_take(struct inventory *inv, const struct answer_place *where, const s
 	ret->sees_owners = inventory_sees_owners(inv);
 	ret->now_ns = clock_boot_ns();
 	ret->boot_offset_ns = inventory_session(inv)->boot_offset_ns;
-	judge_facts(inv, &m.facts);
 	m.facts.unprivileged_port_start = where->place.unprivileged_port_start;
 	place_fill(&m, ret);
 	r = judge_sockets(inv, where->netns, q->proto, q->port, &m.sockets, &m.n);

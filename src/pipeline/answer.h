@@ -26,6 +26,7 @@ struct answer_place {
 	uint32_t netns;
 	int root_fd, proc_fd; /* borrowed */
 	struct place place;
+	struct verdict_facts kernel; /* judge_facts() of the inventory */
 };
 
 /* 0; -ENOMEM with a story. *ret borrows from @inv; answer_done() when it is told. */
