@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/targets.h"
 #include "cmd/wait_show.h"
 #include "pipeline/await.h"
 #include "util/buf.h"
@@ -48,23 +49,17 @@ static void wait_defaults(void *opts)
 	*o = (struct wait_opts){ .timeout_ns = UINT64_MAX };
 }
 
-static int targets_parse(int argc, char **argv, struct target **ret)
+/* What is waited for is seen by address, whatever its interface; MPTCP's ports are TCP's. */
+static int targets_check(struct target *targets, int n)
 {
-	auto_free struct target *targets = calloc((size_t)argc + 1, sizeof(*targets));
-
-	if (!targets)
-		return fail(-ENOMEM, "wait");
-	if (!argc) {
-		fail_text(-EINVAL, "wait needs a port");
-		return fail_hint(-EINVAL, "portlog wait 8080");
+	for (int i = 0; i < n; i++) {
+		if (targets[i].iface[0]) {
+			fail_text(-EINVAL, "wait takes no interface, not '%s'", targets[i].iface);
+			return fail_hint(-EINVAL, "leave out %%%s", targets[i].iface);
+		}
+		if (targets[i].proto == PROTO_MPTCP)
+			targets[i].proto = PROTO_TCP;
 	}
-	for (int i = 0; i < argc; i++) {
-		int r = target_parse(argv[i], &targets[i]);
-
-		if (r < 0)
-			return r;
-	}
-	*ret = take(targets);
 	return 0;
 }
 
@@ -145,8 +140,10 @@ static int wait_run(const void *opts, int argc, char **argv)
 		.no_bpf = o->no_bpf,
 		.waiting = o->verbose && !o->quiet ? waiting_say : NULL,
 	};
-	int r = targets_parse(argc, argv, &targets);
+	int r = targets_parse("wait", argc, argv, &targets);
 
+	if (!r)
+		r = targets_check(targets, argc);
 	if (r < 0)
 		return r;
 	c.targets = targets;

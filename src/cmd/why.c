@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/targets.h"
 #include "enrich/enrich.h"
 #include "pipeline/answer.h"
 #include "pipeline/inventory.h"
@@ -59,134 +60,10 @@ static const struct arg why_args[] = {
 };
 /* clang-format on */
 
-/* ---- what is asked about ---- */
-
-struct target {
-	uint16_t port;
-	enum proto proto; /* PROTO_NONE: both, TCP first */
-	struct address addr;
-	uint32_t scope;
-};
-
 static int wrong(const char *word, const char *why, const char *hint)
 {
 	fail_text(-EINVAL, "'%.*s': %s", WORD_SHOWN, word, why);
 	return fail_hint(-EINVAL, "%s", hint);
-}
-
-static int wrong_port(const char *word)
-{
-	return wrong(word, "no port", "a port is 1 to 65535: 8080, 53/udp, 127.0.0.1:80, [::1]:80, http");
-}
-
-/* "fe80::1%eth0" */
-static int parse_addr(const char *word, char *text, struct target *ret)
-{
-	char *scope = strchr(text, '%');
-
-	if (scope) {
-		*scope++ = '\0';
-		ret->scope = if_nametoindex(scope);
-		if (!ret->scope)
-			return wrong(word, "there is no such interface", "ip -br link shows those there are");
-	}
-	if (inet_pton(AF_INET, text, ret->addr.bytes) == 1)
-		ret->addr.family = AF_INET;
-	else if (inet_pton(AF_INET6, text, ret->addr.bytes) == 1)
-		ret->addr.family = AF_INET6;
-	else
-		return wrong(word, "no address before the port", "as in 127.0.0.1:80 or [::1]:80");
-	return 0;
-}
-
-/* The protocol behind a slash, cut off. */
-static int parse_proto(const char *word, char *text, struct target *ret)
-{
-	char *slash = strrchr(text, '/');
-
-	if (!slash)
-		return 0;
-	*slash++ = '\0';
-	if (!strcmp(slash, "tcp"))
-		ret->proto = PROTO_TCP;
-	else if (!strcmp(slash, "udp"))
-		ret->proto = PROTO_UDP;
-	else if (!strcmp(slash, "mptcp"))
-		ret->proto = PROTO_MPTCP;
-	else
-		return wrong(word, "no protocol after the slash", "tcp, udp or mptcp, as in 53/udp");
-	return 0;
-}
-
-/* "http": a name of /etc/services. */
-static bool port_by_name(const char *name, enum proto proto, uint16_t *ret)
-{
-	auto_fclose FILE *f = fopen("/etc/services", "re");
-	char line[512], service[128], rest[8];
-	unsigned port;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%127s %5u/%7s", service, &port, rest) != 3 || strcmp(service, name) != 0 ||
-		    port < 1 || port > 65535 || (proto == PROTO_UDP) != !strcmp(rest, "udp"))
-			continue;
-		*ret = (uint16_t)port;
-		return true;
-	}
-	return false;
-}
-
-static int parse_target(const char *word, struct target *ret)
-{
-	char text[128], *port = text, *colon;
-	int r;
-
-	*ret = (struct target){ 0 };
-	if (!*word || strlen(word) >= sizeof(text))
-		return wrong_port(word);
-	strcpy(text, word);
-	r = parse_proto(word, text, ret);
-	if (r < 0)
-		return r;
-	colon = strrchr(text, ':');
-	if (colon) {
-		*colon = '\0';
-		port = colon + 1;
-		if (text[0] == '[' && colon > text + 1 && colon[-1] == ']') {
-			colon[-1] = '\0';
-			r = parse_addr(word, text + 1, ret);
-		} else if (strchr(text, ':')) {
-			return wrong(word, "an IPv6 address without brackets", "as in [::1]:80");
-		} else if (text[0]) {
-			r = parse_addr(word, text, ret);
-		}
-		if (r < 0)
-			return r;
-	}
-	if (!parse_port(port, &ret->port) && ret->port)
-		return 0;
-	if (!port_by_name(port, ret->proto, &ret->port))
-		return wrong_port(word);
-	return 0;
-}
-
-static int targets_parse(int argc, char **argv, struct target **ret)
-{
-	auto_free struct target *targets = calloc((size_t)argc + 1, sizeof(*targets));
-
-	if (!targets)
-		return fail(-ENOMEM, "read the ports");
-	if (!argc) {
-		fail_text(-EINVAL, "why which port?");
-		return fail_hint(-EINVAL, "portlog why 8080");
-	}
-	for (int i = 0; i < argc; i++) {
-		int r = parse_target(argv[i], &targets[i]);
-
-		if (r < 0)
-			return r;
-	}
-	*ret = take(targets);
-	return 0;
 }
 
 /* ---- who asks ---- */
@@ -259,13 +136,22 @@ struct why {
 	struct buf out;
 };
 
+/* The interface of a link-local address, in the namespace that is asked about. */
+static int scope_find(const struct target *t, uint32_t *ret)
+{
+	*ret = t->iface[0] ? if_nametoindex(t->iface) : 0;
+	if (*ret || !t->iface[0])
+		return 0;
+	fail_text(-EINVAL, "there is no interface '%s'", t->iface);
+	return fail_hint(-EINVAL, "ip -br link shows those there are");
+}
+
 static int answer_one(struct why *w, const struct target *t, enum proto proto)
 {
 	struct question q = {
 		.proto = proto,
 		.port = t->port,
 		.addr = t->addr,
-		.scope = t->scope,
 		.options = asker_options(w->opts),
 		.reuseaddr_given = w->opts->reuseaddr != GIVEN_NOT,
 		.ipv4 = w->opts->ipv4,
@@ -274,12 +160,14 @@ static int answer_one(struct why *w, const struct target *t, enum proto proto)
 		.capable = w->capable,
 	};
 	struct port_answer a;
-	int r = answer_take(w->inv, &w->where, &q, &a);
+	int r = scope_find(t, &q.scope);
 
+	if (!r)
+		r = answer_take(w->inv, &w->where, &q, &a);
 	if (r < 0)
 		return r;
 	/* Who asks for a number means TCP, and is told of UDP. */
-	if (t->proto || w->opts->udp || proto != PROTO_UDP)
+	if (t->proto_said || w->opts->udp || proto != PROTO_UDP)
 		w->may_fail |= answer_may_fail(&a);
 	if (w->opts->json)
 		why_json(&a, inventory_session(w->inv), w->opts->hints, &w->out);
@@ -298,7 +186,7 @@ static int answer_all(struct why *w)
 	for (size_t i = 0; i < w->n && r >= 0; i++) {
 		const struct target *t = &w->targets[i];
 
-		if (t->proto) {
+		if (t->proto_said) {
 			r = answer_one(w, t, t->proto);
 			continue;
 		}
@@ -380,7 +268,7 @@ static int why_run(const void *opts, int argc, char **argv)
 {
 	auto_free struct target *targets = NULL;
 	struct why w = { .opts = opts };
-	int r = targets_parse(argc, argv, &targets);
+	int r = targets_parse("why", argc, argv, &targets);
 
 	if (r >= 0)
 		r = asker_uid(w.opts, &w.uid);

@@ -33,35 +33,44 @@ static int parse_proto(const char *text, char *word, struct target *t)
 	t->proto_said = true;
 	if (!strcasecmp(slash, "udp"))
 		t->proto = PROTO_UDP;
+	else if (!strcasecmp(slash, "mptcp"))
+		t->proto = PROTO_MPTCP;
 	else if (strcasecmp(slash, "tcp") != 0)
-		return bad(text, "after the slash goes tcp or udp", NULL);
+		return bad(text, "after the slash goes tcp, udp or mptcp", NULL);
 	return 0;
 }
 
-static int parse_number(const char *text, const char *word, struct target *t)
+static int parse_number(const char *text, const char *word, target_service *service, struct target *t)
 {
 	int r = parse_port(word, &t->port);
 
 	if (r == -ERANGE)
 		return bad(text, "ports end at 65535", NULL);
+	if (r < 0 && service && service(word, t->proto, &t->port))
+		return 0;
 	if (r < 0)
 		return bad(text, "it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80", NULL);
 	return t->port ? 0 : bad(text, "0 means any free port, which nobody can hold", NULL);
 }
 
-static int parse_address(const char *text, const char *word, struct target *t)
+static int parse_address(const char *text, char *word, struct target *t)
 {
+	char *iface = strchr(word, '%');
 	unsigned bits;
 
-	if (strchr(word, '%'))
-		return bad(text, "an address with an interface is not supported", "leave out %IF");
+	if (iface) {
+		*iface++ = '\0';
+		if (!*iface || (size_t)snprintf(t->iface, sizeof(t->iface), "%s", iface) >= sizeof(t->iface))
+			return bad(text, "what stands after the % is no interface",
+				   "as in [fe80::1%eth0]:80");
+	}
 	if (strchr(word, '/') || parse_prefix(word, &t->addr.family, t->addr.bytes, &bits) < 0)
 		return bad(text, "what stands before the port is no address", NULL);
 	return 0;
 }
 
 /* [ADDR]:PORT */
-static int parse_bracketed(const char *text, char *word, struct target *t)
+static int parse_bracketed(const char *text, char *word, target_service *service, struct target *t)
 {
 	char *end = strchr(word, ']');
 	int r;
@@ -72,10 +81,10 @@ static int parse_bracketed(const char *text, char *word, struct target *t)
 	r = parse_address(text, word + 1, t);
 	if (!r && t->addr.family != AF_INET6)
 		return bad(text, "only IPv6 addresses have brackets", NULL);
-	return r ? r : parse_number(text, end + 2, t);
+	return r ? r : parse_number(text, end + 2, service, t);
 }
 
-int target_parse(const char *text, struct target *ret)
+int target_parse(const char *text, target_service *service, struct target *ret)
 {
 	struct target t = { 0 };
 	char word[WORD_MAX], *colon;
@@ -88,14 +97,14 @@ int target_parse(const char *text, struct target *ret)
 		return r;
 	colon = strrchr(word, ':');
 	if (word[0] == '[') {
-		r = parse_bracketed(text, word, &t);
+		r = parse_bracketed(text, word, service, &t);
 	} else if (!colon || colon == word) {
-		r = parse_number(text, colon ? colon + 1 : word, &t);
+		r = parse_number(text, colon ? colon + 1 : word, service, &t);
 	} else if (strchr(word, ':') != colon) {
 		r = bad(text, "an IPv6 address goes in brackets", "as in [::1]:80");
 	} else {
 		*colon = '\0';
-		r = parse_address(text, word, &t) ?: parse_number(text, colon + 1, &t);
+		r = parse_address(text, word, &t) ?: parse_number(text, colon + 1, service, &t);
 	}
 	if (!r)
 		*ret = t;

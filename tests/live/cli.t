@@ -120,7 +120,11 @@ marks "a field is given twice" "pid,port,pid" "         ^~~" -F pid,port,pid
 refuses "there is no field 'prt' to sort by" "Try 'portlog list --help'; portlog-fields(7) lists them" list --sort prt
 
 refuses "wait needs a port" "Try 'portlog wait --help'; portlog wait 8080" wait
-refuses "'http' is no port: it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80" "Try 'portlog wait --help'" wait http
+refuses "'htpp' is no port: it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80" "Try 'portlog wait --help'" wait htpp
+refuses "'htpp' is no port: it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80" "Try 'portlog why --help'" why htpp
+refuses "'65536' is no port: ports end at 65535" "Try 'portlog why --help'" why 80 65536
+refuses "there is no interface 'none7'" "Try 'portlog why --help'; ip -br link shows those there are" why '[fe80::1%none7]:80'
+refuses "wait takes no interface, not 'lo'" "Try 'portlog wait --help'; leave out %lo" wait '[fe80::1%lo]:80'
 refuses "'65536' is no port: ports end at 65535" "Try 'portlog wait --help'" wait 80 65536
 refuses "'0' is no port: 0 means any free port, which nobody can hold" "Try 'portlog wait --help'" wait 0
 refuses "'::1:80' is no port: an IPv6 address goes in brackets" "Try 'portlog wait --help'; as in [::1]:80" wait ::1:80

@@ -25,7 +25,7 @@ static bool served(const char *target, const char *held, bool v6only)
 	struct address addr = address(held);
 	struct target t;
 
-	assert_int_equal(target_parse(target, &t), 0);
+	assert_int_equal(target_parse(target, NULL, &t), 0);
 	return target_served_by(&t, &addr, v6only);
 }
 

@@ -19,7 +19,7 @@ static void reads_as(const char *text, const char *meaning)
 	char out[TARGET_TEXT_MAX];
 	struct target t;
 
-	if (target_parse(text, &t) != 0)
+	if (target_parse(text, NULL, &t) != 0)
 		fail_msg("'%s' is refused: %s", text, fail_story());
 	assert_string_equal(target_text(&t, out), meaning);
 }
@@ -44,11 +44,31 @@ static void tcp_is_meant_unless_it_is_said(void **state)
 	struct target t;
 
 	(void)state;
-	assert_int_equal(target_parse("80", &t), 0);
+	assert_int_equal(target_parse("80", NULL, &t), 0);
 	assert_int_equal(t.proto, PROTO_TCP);
 	assert_false(t.proto_said);
-	assert_int_equal(target_parse("80/tcp", &t), 0);
+	assert_int_equal(target_parse("80/tcp", NULL, &t), 0);
 	assert_true(t.proto_said);
+}
+
+static bool is_http(const char *name, enum proto proto, uint16_t *ret_port)
+{
+	*ret_port = 80;
+	return !strcmp(name, "http") && proto == PROTO_TCP;
+}
+
+static void a_service_and_an_interface_are_known_by_name(void **state)
+{
+	struct target t;
+
+	(void)state;
+	assert_int_equal(target_parse("[fe80::1%eth0]:http", is_http, &t), 0);
+	assert_int_equal(t.port, 80);
+	assert_string_equal(t.iface, "eth0");
+	assert_int_equal(target_parse("http/udp", is_http, &t), -EINVAL);
+	assert_int_equal(target_parse("http", NULL, &t), -EINVAL);
+	assert_int_equal(target_parse("80/mptcp", NULL, &t), 0);
+	assert_int_equal(t.proto, PROTO_MPTCP);
 }
 
 static void what_is_no_port_is_refused_by_name(void **state)
@@ -62,8 +82,8 @@ static void what_is_no_port_is_refused_by_name(void **state)
 		{ "80 ", "'80 ' is no port: it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80" },
 		{ "0", "'0' is no port: 0 means any free port, which nobody can hold" },
 		{ "65536", "'65536' is no port: ports end at 65535" },
-		{ "80/sctp", "'80/sctp' is no port: after the slash goes tcp or udp" },
-		{ "80/", "'80/' is no port: after the slash goes tcp or udp" },
+		{ "80/sctp", "'80/sctp' is no port: after the slash goes tcp, udp or mptcp" },
+		{ "80/", "'80/' is no port: after the slash goes tcp, udp or mptcp" },
 		{ "/udp", "'/udp' is no port: it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80" },
 		{ "localhost:80", "'localhost:80' is no port: what stands before the port is no address" },
 		{ "1.2.3:80", "'1.2.3:80' is no port: what stands before the port is no address" },
@@ -72,15 +92,16 @@ static void what_is_no_port_is_refused_by_name(void **state)
 		{ "[::1]", "'[::1]' is no port: a port goes behind the brackets" },
 		{ "[::1", "'[::1' is no port: a port goes behind the brackets" },
 		{ "[1.2.3.4]:80", "'[1.2.3.4]:80' is no port: only IPv6 addresses have brackets" },
-		{ "[fe80::1%eth0]:80",
-		  "'[fe80::1%eth0]:80' is no port: an address with an interface is not supported" },
+		{ "[fe80::1%]:80", "'[fe80::1%]:80' is no port: what stands after the % is no interface" },
+		{ "[fe80::1%abcdefghijklmnop]:80",
+		  "'[fe80::1%abcdefghijklmnop]:80' is no port: what stands after the % is no interface" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct target t = { .port = 7 };
 
-		assert_int_equal(target_parse(rows[i].text, &t), -EINVAL);
+		assert_int_equal(target_parse(rows[i].text, NULL, &t), -EINVAL);
 		assert_string_equal(fail_story(), rows[i].story);
 		assert_int_equal(t.port, 7);
 	}
@@ -94,7 +115,7 @@ static void a_long_word_is_cut_in_the_story(void **state)
 	(void)state;
 	memset(text, '1', sizeof(text));
 	text[sizeof(text) - 1] = '\0';
-	assert_int_equal(target_parse(text, &t), -EINVAL);
+	assert_int_equal(target_parse(text, NULL, &t), -EINVAL);
 	assert_true(strlen(fail_story()) < 100);
 }
 
@@ -103,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_port_may_have_an_address_and_a_protocol),
 		cmocka_unit_test(tcp_is_meant_unless_it_is_said),
+		cmocka_unit_test(a_service_and_an_interface_are_known_by_name),
 		cmocka_unit_test(what_is_no_port_is_refused_by_name),
 		cmocka_unit_test(a_long_word_is_cut_in_the_story),
 	};
