@@ -25,9 +25,10 @@
 #define BARRIER_PORT 20000
 #define DEFAULT_RING "8M"
 #define SMALL_RING "256K" /* too small for what comes: what is lost must be said */
+#define BARRIERS 2
 #define LISTEN_PORT 20001
 #define FILLS_SMALL_RING 4000 /* binds */
-#define FIELDS "action,socket_id,port,count,lost_action,correction"
+#define FIELDS "action,errno,socket_id,port,count,lost_action,correction"
 
 /* Counted by looking at bytes alone: a line is as long as it must be, and its order is the table's. */
 struct told {
@@ -108,6 +109,8 @@ static void count_line(struct told *t, const char *line)
 {
 	bool correction = strstr(line, "\"correction\":true");
 
+	if (strstr(line, "\"errno\":"))
+		return; /* tried again: see bench_bind() */
 	if (is_action(line, "bind") || is_action(line, "snapshot")) {
 		*(correction || is_action(line, "snapshot") ? &t->added : &t->binds) += 1;
 		count_taken(t, line);
@@ -215,6 +218,11 @@ static struct told *run(unsigned n_makers, unsigned binds_each, const char *ring
 	if (!read_until_quiet(&tracer, t))
 		tap_note("the end was not told");
 	waitpid(makers, NULL, 0);
+	/* A socket that was closed while the resync passed over the descriptors is let go when the pass is over. */
+	t->barrier_gone = false;
+	bench_bind(BARRIER_PORT, 1, 1);
+	if (!read_until_quiet(&tracer, t))
+		tap_note("what came after the resync was not told");
 	tap_result(ledger_is_right(t) && !*t->first_bad, "%u makers: the ledger is right at the end",
 		   n_makers);
 	tap_note_text(t->first_bad);
@@ -226,7 +234,7 @@ static struct told *run(unsigned n_makers, unsigned binds_each, const char *ring
 
 static void storm(unsigned n, const char *ring)
 {
-	uint64_t made = n / 2 * 2 + 1; /* with the barrier */
+	uint64_t made = n / 2 * 2 + BARRIERS;
 	struct told *t = run(2, n / 2, ring, -1);
 
 	tap_result(
@@ -238,7 +246,7 @@ static void storm(unsigned n, const char *ring)
 
 static void one_producer(unsigned n)
 {
-	uint64_t made = n + 1;
+	uint64_t made = n + BARRIERS;
 	struct told *t = run(1, n, DEFAULT_RING, 1);
 
 	tap_result(t->binds == made && t->releases == made && !t->lost,

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -68,10 +69,15 @@ static void bind_and_close(uint16_t port)
 				 .sin_port = htons(port),
 				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint64_t begin = 0;
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a))) {
-		perror("bind");
-		_exit(1);
+	/* Whoever passes over all descriptors, as a resync does, keeps a socket that is closed then until the pass is over. */
+	while (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a))) {
+		begin = begin ? begin : now_ms();
+		if (fd < 0 || errno != EADDRINUSE || now_ms() > begin + TRACER_TIMEOUT_MS) {
+			perror("bind");
+			_exit(1);
+		}
 	}
 	close(fd);
 }
