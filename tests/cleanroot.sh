@@ -4,7 +4,7 @@
 #
 # Makes a Debian root by debootstrap (kept as a tarball in the cache folder), adds git, make and ca-certificates and nothing
 # else, clones the last commit of this checkout into it, and types "make run AUTO=1" and "make test AUTO=1" there.
-# CLEANROOT_SUITE=bookworm, CLEANROOT_KEEP=1 leaves the root for a look. Kernels for the VM tests come from our cache.
+# VM_KERNELS and TEST are handed on. CLEANROOT_SUITE=bookworm, CLEANROOT_KEEP=1 leaves the root for a look. Kernels for the VM tests come from our cache.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -77,10 +77,15 @@ mount --bind "$kernels" "$root/root/.cache/portlog/kernels"
 
 git -C "$here" bundle create -q "$work/portlog.bundle" HEAD
 cp "$work/portlog.bundle" "$root/root/"
+# As its root, not by chroot(2): the kernel would go on telling paths from the real one.
 in_root()
 {
-	chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
-		REQUIRE_BPF="${REQUIRE_BPF:-0}" ${http_proxy:+http_proxy="$http_proxy"} sh -c "$1"
+	# shellcheck disable=SC2016 # expanded in there
+	unshare --mount sh -c 'mount --rbind "$1" "$1" && cd "$1" && mkdir -p .before && pivot_root . .before &&
+		umount -l /.before && shift && exec env -i "$@"' sh "$root" \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
+		REQUIRE_BPF="${REQUIRE_BPF:-0}" ${VM_KERNELS:+VM_KERNELS="$VM_KERNELS"} ${TEST:+TEST="$TEST"} \
+		${http_proxy:+http_proxy="$http_proxy"} sh -c "$1"
 }
 in_root "cd /root && git clone -q portlog.bundle portlog"
 
