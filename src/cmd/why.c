@@ -16,6 +16,7 @@
 #include "pipeline/inventory.h"
 #include "pipeline/judge.h"
 #include "source/netns.h"
+#include "store/store.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
@@ -166,6 +167,7 @@ static int answer_one(struct why *w, const struct target *t, enum proto proto)
 		r = answer_take(w->inv, &w->where, &q, &a);
 	if (r < 0)
 		return r;
+	a.history = !access(STORE_DEFAULT, F_OK);
 	/* Who asks for a number means TCP, and is told of UDP. */
 	if (t->proto_said || w->opts->udp || proto != PROTO_UDP)
 		w->may_fail |= answer_may_fail(&a);

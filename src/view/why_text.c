@@ -422,9 +422,12 @@ static void note_last(struct page *p)
 	if (answer_may_fail(p->a) || p->a->proto == PROTO_UDP || bare_differs(p, &p->a->asks[0]))
 		return;
 	row_begin(p, "last");
-	buf_printf(&p->line,
-		   "who had it before is not recorded; to catch the next failure: sudo portlog -x %u",
-		   p->a->port);
+	if (p->a->history)
+		buf_printf(&p->line, "who had it before: sudo portlog history %u --intervals", p->a->port);
+	else
+		buf_printf(&p->line,
+			   "who had it before is not recorded; to catch the next failure: sudo portlog -x %u",
+			   p->a->port);
 	line_end(p);
 }
 

@@ -141,6 +141,9 @@ static void what_reuseaddr_changes_is_told(void **state)
 		&a,
 		"tcp 8080: free\n"
 		"  last    who had it before is not recorded; to catch the next failure: sudo portlog -x 8080\n");
+	a.history = true;
+	assert_text(&a, "tcp 8080: free\n"
+			"  last    who had it before: sudo portlog history 8080 --intervals\n");
 }
 
 static void an_unknown_names_the_fact_and_a_hidden_process(void **state)
