@@ -239,11 +239,41 @@ static int hidden_look(struct await *a)
 	return 0;
 }
 
+/* A number that is the same as long as the same sockets serve the targets. */
+static uint64_t servers_seen(const struct await *a)
+{
+	uint64_t seen = 0;
+
+	for (size_t i = 0; i < a->config->n; i++)
+		seen = (seen ^ a->found[i].inode) * 1099511628211ull; /* FNV-1a */
+	return seen;
+}
+
+/*
+ * The targets are looked at one after the other, and a listener may go while the next one comes. The same sockets seen
+ * twice were there together in between.
+ */
+static int listeners_look(struct await *a)
+{
+	uint64_t before;
+	int r = targets_look(a);
+
+	if (r < 0 || !a->all || a->config->n == 1)
+		return r;
+	before = servers_seen(a);
+	r = targets_look(a);
+	if (r < 0 || !a->all || servers_seen(a) == before)
+		return r;
+	a->all = false;
+	a->next_ns = clock_boot_ns() + SETTLE_NS;
+	return 0;
+}
+
 /* What is free has to be free twice, and where the kernel hides sockets, to those who see them. */
 static int await_look(struct await *a)
 {
 	const struct timespec moment = { .tv_nsec = SETTLE_NS };
-	int r = targets_look(a);
+	int r = a->config->free ? targets_look(a) : listeners_look(a);
 
 	a->due = false;
 	if (r < 0 || !a->all || !a->config->free)
