@@ -50,7 +50,7 @@ struct port_answer {
 	size_t n_asks;
 	bool single; /* an address was asked about: the only ask is for it */
 	bool sees_owners;
-	bool history; /* a recorder has kept one, which may know who had the port before */
+	bool history;             /* a recorder has kept one, which may know who had the port before */
 	bool ephemeral, reserved; /* in ip_local_port_range and not reserved; in ip_local_reserved_ports */
 	uint16_t range_low, range_high;
 	int unprivileged_port_start; /* -1: unknown */
