@@ -28,6 +28,7 @@ test|cmocka          |lib cmocka 0                          |libcmocka-dev     |
 test|jq              |has jq                                |jq                |jq                    |jq           |jq
 test|python3         |has python3                           |python3           |python3               |python       |python3
 test|jsonschema      |python3 -c 'import jsonschema'        |python3-jsonschema|python3-jsonschema    |python-jsonschema|py3-jsonschema
+test|procps          |has pgrep                              |procps            |procps-ng             |procps-ng    |procps
 test|iproute2        |has ip && has ss                      |iproute2          |iproute               |iproute2     |iproute2
 test|qemu            |has qemu-system-x86_64                |qemu-system-x86   |qemu-system-x86-core  |qemu-system-x86|qemu-system-x86_64
 test|busybox, static |has busybox && static_busybox         |busybox-static    |busybox               |busybox      |busybox-static
