@@ -296,3 +296,16 @@ int common_sink(const struct common_opts *opts, int fd, struct sink_options *ret
 	};
 	return opts->fields ? parse_fields(opts->fields, ret) : 0;
 }
+
+void common_blind_say(const char *const *texts)
+{
+	for (; *texts; texts++) {
+		struct buf line = { 0 };
+
+		buf_puts(&line, "portlog: not seen: ");
+		buf_visible(&line, *texts, strlen(*texts));
+		buf_putc(&line, '\n');
+		(void)buf_write(&line, STDERR_FILENO);
+		buf_done(&line);
+	}
+}

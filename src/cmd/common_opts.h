@@ -42,4 +42,7 @@ int common_filter(const struct common_opts *opts, bool failed_only, int argc, ch
  */
 int common_sink(const struct common_opts *opts, int fd, struct sink_options *ret);
 
+/* What could not be looked at, a line each to standard error; @texts is NULL-terminated. */
+void common_blind_say(const char *const *texts);
+
 #endif

@@ -71,15 +71,7 @@ static void blind_say(const struct list *l)
 	if (!inventory_sees_owners(l->inv))
 		fprintf(stderr, "portlog: as root it also shows processes of other users, options and other "
 				"namespaces: sudo portlog list\n");
-	for (const char *const *text = inventory_blind(l->inv); *text; text++) {
-		struct buf line = { 0 };
-
-		buf_puts(&line, "portlog: not seen: ");
-		buf_visible(&line, *text, strlen(*text));
-		buf_putc(&line, '\n');
-		(void)buf_write(&line, STDERR_FILENO);
-		buf_done(&line);
-	}
+	common_blind_say(inventory_blind(l->inv));
 }
 
 static int sort_find(struct list *l)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/common_opts.h"
 #include "cmd/targets.h"
 #include "enrich/enrich.h"
 #include "pipeline/answer.h"
@@ -236,15 +237,8 @@ static int inventory_open(struct why *w)
 
 static void blind_say(const struct why *w)
 {
-	for (const char *const *text = inventory_blind(w->inv); !w->opts->quiet && *text; text++) {
-		struct buf line = { 0 };
-
-		buf_puts(&line, "portlog: not seen: ");
-		buf_visible(&line, *text, strlen(*text));
-		buf_putc(&line, '\n');
-		(void)buf_write(&line, STDERR_FILENO);
-		buf_done(&line);
-	}
+	if (!w->opts->quiet)
+		common_blind_say(inventory_blind(w->inv));
 }
 
 static int why_answer(struct why *w)
