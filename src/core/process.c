@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/record.h"
+
 struct entry {
 	struct process process; /* first: an interned process is its entry */
 	struct process *idle;   /* head of the list of its table */
@@ -230,4 +232,23 @@ struct processes *processes_new(size_t max)
 	ps->max = max;
 	ps->table = calloc(slots, sizeof(*ps->table));
 	return ps->table ? ps : processes_free(ps);
+}
+
+struct process *processes_of_record(struct processes *ps, const struct record *rec)
+{
+	struct process_key key = { .pid = rec->pid, .start_ns = rec->start_ns, .exec_id = rec->exec_id };
+	struct process *process;
+	bool new;
+
+	if (!rec->pid)
+		return NULL;
+	process = processes_get(ps, &key, &new);
+	if (!process || !new)
+		return process;
+	process->cgroup_id = rec->cgroup_id;
+	process->ppid = rec->ppid;
+	process->uid = rec->uid;
+	process->gid = rec->gid;
+	memcpy(process->comm, rec->comm, sizeof(process->comm));
+	return process;
 }

@@ -49,6 +49,7 @@ struct process {
 };
 
 struct processes;
+struct record;
 
 struct processes *processes_new(size_t max); /* NULL only when out of memory */
 /* With all entries, held or not. NULL is fine; always returns NULL. */
@@ -64,6 +65,8 @@ struct process *processes_find(struct processes *ps, const struct process_key *k
 struct process *processes_find_program(struct processes *ps, const struct process_key *key);
 /* The newest exec of (pid, start_ns); NULL: not seen. */
 struct process *processes_find_pid(struct processes *ps, uint32_t pid, uint64_t start_ns);
+/* Who made the call of @rec, with what the record says of it when it is new; NULL: nobody, or no room. */
+struct process *processes_of_record(struct processes *ps, const struct record *rec);
 struct process *process_ref(struct process *p); /* NULL is fine */
 void process_unref(struct process *p);          /* NULL is fine */
 uint64_t processes_refused(const struct processes *ps);

@@ -140,19 +140,7 @@ void inventory_drop(struct inventory *inv, struct entry *e)
 
 struct process *inventory_intern(struct inventory *inv, const struct record *rec)
 {
-	struct process_key key = { .pid = rec->pid, .start_ns = rec->start_ns, .exec_id = rec->exec_id };
-	struct process *process;
-	bool new;
-
-	process = rec->pid ? processes_get(inv->processes, &key, &new) : NULL;
-	if (!process || !new)
-		return process;
-	process->cgroup_id = rec->cgroup_id;
-	process->ppid = rec->ppid;
-	process->uid = rec->uid;
-	process->gid = rec->gid;
-	memcpy(process->comm, rec->comm, sizeof(process->comm));
-	return process;
+	return processes_of_record(inv->processes, rec);
 }
 
 struct entry *inventory_hold(struct inventory *inv, struct record *rec)

@@ -20,21 +20,7 @@ void record_now(struct record *rec, enum action action)
 
 struct process *process_of(struct pipeline *p, const struct record *rec)
 {
-	struct process_key key = { .pid = rec->pid, .start_ns = rec->start_ns, .exec_id = rec->exec_id };
-	struct process *process;
-	bool new;
-
-	if (!rec->pid)
-		return NULL;
-	process = processes_get(p->processes, &key, &new);
-	if (!process || !new)
-		return process;
-	process->cgroup_id = rec->cgroup_id;
-	process->ppid = rec->ppid;
-	process->uid = rec->uid;
-	process->gid = rec->gid;
-	memcpy(process->comm, rec->comm, sizeof(process->comm));
-	return process;
+	return processes_of_record(p->processes, rec);
 }
 
 void record_from_entry(struct record *rec, const struct entry *e, enum action action)
