@@ -105,7 +105,7 @@ void statistics_print(const struct pipeline *p)
 	line_print(
 		"portlog: %llu events told, %llu lost, %llu ephemeral binds hidden, %zu sockets in the ledger "
 		"(%llu refused), %zu processes, %llu bad records, %llu passes put off\n",
-		(unsigned long long)p->told, (unsigned long long)p->lost,
+		(unsigned long long)p->told, (unsigned long long)lost_all(p),
 		(unsigned long long)tracer_hidden(p->tracer), ledger_count(p->ledger),
 		(unsigned long long)ledger_refused(p->ledger), processes_count(p->processes),
 		(unsigned long long)p->bad_records, (unsigned long long)p->scan.refused);
@@ -118,6 +118,10 @@ static int signal_taken(void *arg, int number)
 
 	if (number == SIGUSR1)
 		statistics_print(p);
+	if (number == SIGHUP && keeper_reopens(p)) {
+		p->config->keeper->reopen(p->config->keeper->arg);
+		return 0;
+	}
 	if (number != SIGINT && number != SIGTERM && number != SIGHUP)
 		return 0;
 	p->stop = true;
@@ -238,7 +242,8 @@ static bool is_ignored(int number)
 
 static int pipeline_open(struct pipeline *p)
 {
-	const int signals[] = { SIGINT, SIGTERM, SIGUSR1, is_ignored(SIGHUP) ? 0 : SIGHUP, 0 };
+	const bool hup = keeper_reopens(p) || !is_ignored(SIGHUP);
+	const int signals[] = { SIGINT, SIGTERM, SIGUSR1, hup ? SIGHUP : 0, 0 };
 	static const int none[] = { 0 };
 	struct utsname kernel;
 	int r;
@@ -310,6 +315,7 @@ static uint64_t next_deadline(const struct pipeline *p)
 	earlier(&when, handoffs_next_ns(p->handoffs));
 	earlier(&when, diags_next_ns(p->diags));
 	earlier(&when, p->unchecked ? p->missed_due_ns : 0);
+	earlier(&when, p->look_next_ns);
 	return when;
 }
 
@@ -353,6 +359,7 @@ static int pipeline_tick(struct pipeline *p)
 	lingers_tick(p, now_ns);
 	handoffs_tick(p, now_ns);
 	diags_tick(p->diags, now_ns);
+	keeper_tick(p, now_ns);
 	r = resync_when_due(p);
 	if (!r)
 		r = sink_tick(p, now_ns);
@@ -399,7 +406,7 @@ static int pipeline_loop(struct pipeline *p)
 	for (;;) {
 		r = pipeline_drain(p, &any);
 		if (any)
-			p->last_record_ns = clock_boot_ns();
+			drain_timed(p, clock_boot_ns());
 		p->unchecked = p->unchecked || any;
 		if (!r)
 			r = pipeline_tick(p);
@@ -439,7 +446,7 @@ static int stop_tell(struct pipeline *p)
 		statistics_print(p);
 	record_now(&rec, ACTION_STOP);
 	rec.told = p->told;
-	rec.lost = p->lost;
+	rec.lost = lost_all(p);
 	rec.hidden = tracer_hidden(p->tracer);
 	r = p->config->sink->tick ? p->config->sink->tick(p->sink, UINT64_MAX, &next_ns) : 0;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
@@ -464,6 +471,7 @@ static int pipeline_trace(struct pipeline *p)
 	if (r)
 		return r;
 	r = stop_tell(p);
+	keeper_tick(p, UINT64_MAX);
 	if (!r && p->config->count && p->told < p->config->count && p->deadline_ns)
 		return PIPELINE_SHORT;
 	return r;

@@ -7,6 +7,29 @@
 #include "sink/sink.h"
 #include "source/hooks.h"
 
+/* The state of a run in figures; counts are since its start. */
+struct pipeline_stats {
+	uint64_t held[PROTO_MPTCP + 1]; /* sockets that hold a port, by protocol */
+	uint64_t told;                  /* events, bookkeeping not counted */
+	uint64_t lost[N_LOST];          /* events, by place */
+	uint64_t ephemeral;             /* binds to port 0, counted and not told */
+	uint64_t refused;               /* sockets that found no room in the ledger */
+	uint64_t bad_records;           /* of the wrong size or kind */
+	uint64_t processes;             /* kept */
+	uint64_t ring_used, ring_bytes;
+	uint64_t lag_ns; /* at most, since the last look: from a call to its event */
+};
+
+/* Who looks after the run, from its loop: nothing here may wait. Each function may be NULL. */
+struct pipeline_keeper {
+	void (*synced)(void *arg,
+		       const struct pipeline_stats *s); /* once: hooks are on, the state is complete */
+	void (*look)(void *arg, const struct pipeline_stats *s); /* every look_ns, and at the end */
+	void (*reopen)(void *arg);                               /* SIGHUP, which then does not end the run */
+	void *arg;
+	uint64_t look_ns;
+};
+
 struct pipeline_config {
 	const struct filter *filter;
 	const struct filter_kernel *kernel; /* NULL: nothing is judged in the kernel */
@@ -22,6 +45,7 @@ struct pipeline_config {
 	 */
 	uint32_t tree;
 	int until_fd; /* not 0: no signal but the end of this pipe ends the run, once all that came before it is told */
+	const struct pipeline_keeper *keeper; /* NULL: nobody */
 	bool snapshot;
 	bool ephemeral;
 	bool autobind;

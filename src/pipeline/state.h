@@ -58,8 +58,11 @@ struct pipeline {
 	uint64_t sink_next_ns; /* when the sink wants to be called; 0: not */
 	uint64_t seq;
 	uint64_t told; /* events, bookkeeping not counted */
-	uint64_t lost;
-	uint64_t bad_records; /* of the wrong size or kind */
+	uint64_t lost_at[N_LOST];
+	uint64_t oldest_ns;    /* of the events since the last drain; 0: there was none */
+	uint64_t lag_ns;       /* the largest since the keeper's last look */
+	uint64_t look_next_ns; /* when the keeper looks again; 0: it does not */
+	uint64_t bad_records;  /* of the wrong size or kind */
 	uint64_t lost_seen[PL_KIND_MAX];
 	struct map_loss map_full, map_lingers; /* sockets, and ports whose `free` is not followed */
 	uint64_t map_next_ns;                  /* losses of maps are not told before */
@@ -134,6 +137,13 @@ void failure_tell(struct pipeline *p, struct record *rec, struct process *proces
 size_t holders_left(struct pipeline *p, const struct record *rec, struct holder *ret, size_t max);
 
 void statistics_print(const struct pipeline *p); /* pipeline.c: to standard error */
+
+/* ---- stats.c: the run in figures, and whoever looks after it ---- */
+uint64_t lost_all(const struct pipeline *p);
+void drain_timed(struct pipeline *p, uint64_t now_ns); /* the ring has been drained */
+void keeper_synced(struct pipeline *p);
+void keeper_tick(struct pipeline *p, uint64_t now_ns); /* UINT64_MAX: the end */
+bool keeper_reopens(const struct pipeline *p);
 
 int pipeline_look(struct pipeline *p); /* pipeline.c: have signals and exits come? 0 or negative errno */
 

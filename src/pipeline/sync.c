@@ -166,6 +166,7 @@ int pipeline_snapshot(struct pipeline *p)
 	rec.took_us = (rec.time_ns - begin) / 1000;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
 	losses_check(p);
+	keeper_synced(p);
 	return p->error;
 }
 
@@ -179,7 +180,7 @@ static void lost_tell(struct pipeline *p, uint64_t count, enum lost_where where,
 	rec.count = count;
 	rec.lost_where = where;
 	rec.lost_action = action;
-	p->lost += count;
+	p->lost_at[where] += count;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
 }
 

@@ -97,6 +97,8 @@ void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, stru
 	if (!filter_match(p->config->filter, &v) || (!is_bookkeeping(rec->action) && !tree_wants(p, rec)))
 		return;
 	rec->seq = ++p->seq;
+	if (!p->oldest_ns && !is_bookkeeping(rec->action))
+		p->oldest_ns = rec->time_ns;
 	if (rec->has_socket && !rec->socket_id)
 		rec->socket_id = e && e->id ? e->id : rec->seq;
 	if (e && !e->id)
