@@ -71,6 +71,20 @@ static const struct process *place_process(struct arena *a, const struct process
 	return place(a, &p, sizeof(p));
 }
 
+static const struct bound_by *place_bound_by(struct arena *a, const struct bound_by *from)
+{
+	struct bound_by by;
+
+	if (!from)
+		return NULL;
+	by.kind = place_string(a, from->kind);
+	by.unit = place_string(a, from->unit);
+	by.service = place_string(a, from->service);
+	by.container_id = place_string(a, from->container_id);
+	by.container_name = place_string(a, from->container_name);
+	return place(a, &by, sizeof(by));
+}
+
 static const struct holder *place_holders(struct arena *a, const struct view *v)
 {
 	struct holder *to;
@@ -80,9 +94,12 @@ static const struct holder *place_holders(struct arena *a, const struct view *v)
 	to = place(a, v->holders, v->n_holders * sizeof(*to));
 	for (size_t i = 0; i < v->n_holders; i++) {
 		const struct process *p = place_process(a, v->holders[i].process);
+		const struct bound_by *by = place_bound_by(a, v->holders[i].bound_by);
 
-		if (to)
-			to[i].process = p;
+		if (!to)
+			continue;
+		to[i].process = p;
+		to[i].bound_by = by;
 	}
 	return to;
 }
@@ -127,6 +144,7 @@ static struct view *place_view(struct arena *a, const struct view *v)
 	copy.holders = place_holders(a, v);
 	copy.owners = place_owners(a, v);
 	copy.explanation = place_explanation(a, v->explanation);
+	copy.bound_by = place_bound_by(a, v->bound_by);
 	if (to)
 		*to = copy;
 	return to;

@@ -20,7 +20,7 @@
 /* clang-format off */
 enum statement {
 	GET_NAME, GET_ADDRESS, GET_NETNS, GET_PROCESS, GET_STREAM, GET_DETAILS, GET_COUNTS, GET_FAILURE, GET_HOLDERS, GET_OWNERS,
-	EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
+	GET_BOUND_BY, EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
 	EACH_PORT, EACH_PORT_REVERSE, N_STATEMENTS
 };
 
@@ -40,6 +40,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[GET_FAILURE] = "SELECT * FROM failures WHERE record = ?",
 	[GET_HOLDERS] = "SELECT * FROM holders WHERE record = ? ORDER BY rank",
 	[GET_OWNERS] = "SELECT * FROM owners WHERE record = ? ORDER BY rank",
+	[GET_BOUND_BY] = "SELECT * FROM bound_by WHERE record = ?",
 	[EACH] = "SELECT * FROM records WHERE id > ? AND id <= ? ORDER BY id",
 	[EACH_REVERSE] = "SELECT * FROM records WHERE id > ? AND id <= ? ORDER BY id DESC",
 	[EACH_PORT] = "SELECT * FROM records WHERE port = ? AND id > ? AND id <= ? ORDER BY id",
@@ -98,6 +99,7 @@ struct reader {
 	char code[64];
 	struct holder holders[HOLDERS_MAX];
 	struct owner owners[OWNERS_MAX];
+	struct bound_by bound_by[1 + HOLDERS_MAX]; /* of the event, then of its holders */
 };
 
 /* ---- what many records refer to ---- */
@@ -500,6 +502,45 @@ static int owners_get(struct store *s, int64_t id, struct view *v)
 	return r < 0 ? r : 0;
 }
 
+static int bound_by_fill(struct reader *rd, struct query *q, struct bound_by *ret)
+{
+	const char *texts[BOUND_BY_TEXTS] = { NULL };
+	struct thing *th;
+	int r = 0;
+
+	for (int i = 0; i < BOUND_BY_TEXTS && !r; i++) {
+		r = thing_get(rd, &rd->names, GET_NAME, query_get(q, 2 + i), name_fill, &th);
+		texts[i] = !r && th ? th->name : NULL;
+	}
+	memcpy(ret, texts, sizeof(texts));
+	return r;
+}
+
+/* After the holders. */
+static int bound_by_get(struct store *s, int64_t id, struct view *v)
+{
+	struct reader *rd = s->reader;
+	struct query *q = rd->q[GET_BOUND_BY];
+	int r;
+
+	query_int(q, 0, id);
+	while ((r = query_step(q)) == QUERY_ROW) {
+		uint64_t rank = (uint64_t)query_get(q, 1);
+
+		if (rank > v->n_holders)
+			continue;
+		r = bound_by_fill(rd, q, &rd->bound_by[rank]);
+		if (r)
+			break;
+		if (!rank)
+			v->bound_by = &rd->bound_by[0];
+		else
+			rd->holders[rank - 1].bound_by = &rd->bound_by[rank];
+	}
+	query_reset(q);
+	return r < 0 ? r : 0;
+}
+
 static int sides_get(struct store *s, unsigned sides, int64_t id, struct view *v)
 {
 	int r = 0;
@@ -514,6 +555,8 @@ static int sides_get(struct store *s, unsigned sides, int64_t id, struct view *v
 		r = holders_get(s, id, v);
 	if (!r && sides & SIDE_OWNERS)
 		r = owners_get(s, id, v);
+	if (!r && sides & SIDE_BOUND_BY)
+		r = bound_by_get(s, id, v);
 	return r;
 }
 

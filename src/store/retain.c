@@ -201,7 +201,13 @@ static int clean(struct store *s, int64_t swept)
 		" SELECT asked_addr FROM details WHERE asked_addr IS NOT NULL UNION"
 		" SELECT bound_addr FROM details WHERE bound_addr IS NOT NULL);"
 		"DELETE FROM namespaces WHERE id NOT IN (SELECT netns FROM records WHERE netns IS NOT NULL UNION"
-		" SELECT netns FROM intervals WHERE netns IS NOT NULL)";
+		" SELECT netns FROM intervals WHERE netns IS NOT NULL);"
+		"DELETE FROM names WHERE id NOT IN (SELECT service FROM records WHERE service IS NOT NULL UNION"
+		" SELECT code FROM failures WHERE code IS NOT NULL UNION SELECT kind FROM bound_by WHERE kind IS NOT NULL UNION"
+		" SELECT unit FROM bound_by WHERE unit IS NOT NULL UNION"
+		" SELECT service FROM bound_by WHERE service IS NOT NULL UNION"
+		" SELECT container_id FROM bound_by WHERE container_id IS NOT NULL UNION"
+		" SELECT container_name FROM bound_by WHERE container_name IS NOT NULL)";
 	int r = db_exec(s->db, unused);
 
 	writer_forget_rows(s);

@@ -99,9 +99,17 @@ static const char views_1[] =
 	" LEFT JOIN addresses a ON a.id = r.addr LEFT JOIN namespaces n ON n.id = r.netns"
 	" WHERE r.errno IN (SELECT id FROM words WHERE kind = 'errno' AND word = 'EADDRINUSE');";
 
+/* For whom a process holds its port: of the event itself (rank 0), of its holders (1 and up). All are ids of names. */
+static const char tables_2[] =
+	"CREATE TABLE bound_by(record INTEGER, rank INTEGER, kind INTEGER, unit INTEGER, service INTEGER,"
+	" container_id INTEGER, container_name INTEGER, PRIMARY KEY(record, rank)) WITHOUT ROWID;"
+	"CREATE TRIGGER bound_by_gone AFTER DELETE ON records WHEN old.sides & 32 BEGIN"
+	" DELETE FROM bound_by WHERE record = old.id; END;";
+
 /* From version n to n + 1: append only, files of every version exist. */
 static const char *const migrations[][3] = {
 	{ tables_1, views_1, NULL },
+	{ tables_2, NULL },
 };
 /* clang-format on */
 

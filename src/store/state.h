@@ -28,6 +28,7 @@ enum vocabulary {
 #define SIDE_FAILURE 4
 #define SIDE_HOLDERS 8
 #define SIDE_OWNERS 16
+#define SIDE_BOUND_BY 32
 
 struct open_interval;
 
@@ -77,6 +78,10 @@ uint32_t holder_flags_of(const struct holder *h);
 void holder_flags_into(struct holder *h, uint32_t flags);
 #define FLAG_HELD_IS_AGE 0x8000u /* held_ns is the age */
 #define FLAG_NO_TID 0x4000u      /* tid is not pid, as it is else, but 0 */
+
+/* The texts of a bound_by in the order of its columns, as an array of so many. */
+#define BOUND_BY_TEXTS 5
+_Static_assert(sizeof(struct bound_by) == BOUND_BY_TEXTS * sizeof(const char *), "nothing but texts");
 
 /* ---- write.c ---- */
 struct writer *writer_free(struct writer *w);

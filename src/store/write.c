@@ -35,7 +35,7 @@ struct open_interval {
 enum statement {
 	FIND_NAME, ADD_NAME, FIND_ADDRESS, ADD_ADDRESS, FIND_NETNS, ADD_NETNS, ADD_PROCESS, ADD_ERRNO,
 	FIND_STREAM, ADD_STREAM, LAST_STREAM, ADD_RECORD, ADD_DETAILS, ADD_COUNTS, ADD_FAILURE, ADD_HOLDER, ADD_OWNER,
-	ADD_MOMENT, ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, N_STATEMENTS
+	ADD_BOUND_BY, ADD_MOMENT, ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, N_STATEMENTS
 };
 
 #define PARAMETERS_13 "?,?,?,?,?,?,?,?,?,?,?,?,?"
@@ -59,6 +59,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[ADD_FAILURE] = "INSERT INTO failures VALUES(?,?,?,?)",
 	[ADD_HOLDER] = "INSERT INTO holders VALUES(" PARAMETERS_13 ",?,?,?,?,?,?,?,?)",
 	[ADD_OWNER] = "INSERT INTO owners VALUES(?,?,?)",
+	[ADD_BOUND_BY] = "INSERT INTO bound_by VALUES(?,?,?,?,?,?,?)",
 	[ADD_MOMENT] = "INSERT OR IGNORE INTO moments VALUES(?,?)",
 	[ADD_INTERVAL] = "INSERT INTO intervals VALUES(?,?,?,NULL,NULL,?,?,?)",
 	[SET_LISTENED] = "UPDATE intervals SET listened = ? WHERE opened = ?",
@@ -673,6 +674,44 @@ static int owner_put(struct store *s, const struct owner *o, int64_t id, size_t 
 	return query_run(q);
 }
 
+static int bound_by_put(struct store *s, const struct bound_by *by, int64_t id, size_t rank)
+{
+	struct query *q = s->writer->q[ADD_BOUND_BY];
+	const char *texts[BOUND_BY_TEXTS];
+	int64_t name;
+	int r = 0;
+
+	if (!by)
+		return 0;
+	memcpy(texts, by, sizeof(texts));
+	query_int(q, 0, id);
+	query_int(q, 1, (int64_t)rank);
+	for (int i = 0; i < BOUND_BY_TEXTS && !r; i++) {
+		if (!texts[i])
+			continue;
+		r = name_id(s, texts[i], &name);
+		query_int(q, 2 + i, name);
+	}
+	return r ? r : query_run(q);
+}
+
+static int bound_bys_put(struct store *s, const struct view *v, int64_t id)
+{
+	int r = bound_by_put(s, v->bound_by, id, 0);
+
+	for (size_t i = 0; i < v->n_holders && !r; i++)
+		r = bound_by_put(s, v->holders[i].bound_by, id, i + 1);
+	return r;
+}
+
+static bool has_bound_by(const struct view *v)
+{
+	for (size_t i = 0; i < v->n_holders; i++)
+		if (v->holders[i].bound_by)
+			return true;
+	return v->bound_by;
+}
+
 /* held_ns is nearly always the age; only where it is another it is a detail. */
 static bool held_is_age(const struct record *rec)
 {
@@ -688,7 +727,7 @@ static unsigned sides_of(const struct view *v, const struct record *rec)
 	if (!columns_empty(count_columns, n_count_columns, rec))
 		sides |= SIDE_COUNTS;
 	return sides | (v->explanation ? SIDE_FAILURE : 0) | (v->n_holders ? SIDE_HOLDERS : 0) |
-	       (v->n_owners ? SIDE_OWNERS : 0);
+	       (v->n_owners ? SIDE_OWNERS : 0) | (has_bound_by(v) ? SIDE_BOUND_BY : 0);
 }
 
 static int sides_put(struct store *s, const struct view *v, const struct view *bare, unsigned sides,
@@ -706,6 +745,8 @@ static int sides_put(struct store *s, const struct view *v, const struct view *b
 		r = holder_put(s, &v->holders[i], id, i);
 	for (size_t i = 0; i < v->n_owners && !r; i++)
 		r = owner_put(s, &v->owners[i], id, i);
+	if (!r && sides & SIDE_BOUND_BY)
+		r = bound_bys_put(s, v, id);
 	return r;
 }
 

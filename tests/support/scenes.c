@@ -226,4 +226,16 @@ void scene_surroundings(struct stage *s)
 	show(s, bind_ok(.addr = "10.0.0.2", .port = 8080, .asked_addr = "0.0.0.0", .asked_port = 80));
 	show(s, bind_ok(.no_process = true, .kernel = true, .port = 51820, .proto = PROTO_UDP));
 	show(s, bind_ok(.no_details = true, .uid = 1000, .tid = 63, .gid = 100, .port = 7000));
+	show(s, listen_ok(.port = 22, .pid = 1, .comm = "systemd", .unit = "init.scope",
+			  .bound_by = {
+				  .kind = "socket-unit", .unit = "ssh.socket", .service = "ssh.service" }));
+	show(s, bind_failed(.port = 8080, .error = EADDRINUSE,
+			    .holders = { { .kind = HOLDER_LISTENER,
+					   .pid = 812,
+					   .comm = "docker-proxy",
+					   .unit = "docker.service",
+					   .bound_by = { .kind = "docker",
+							 .container_id = "3f1c7d0a9b52",
+							 .container_name = "shop-web-1" } },
+					 { .kind = HOLDER_BOUND, .pid = 813, .comm = "other" } }));
 }

@@ -253,6 +253,21 @@ struct record views_record(const struct view_spec *spec)
 	return r;
 }
 
+static const struct bound_by *bound_by_of(const struct bound_by *spec)
+{
+	struct bound_by *by;
+
+	if (!spec->kind)
+		return NULL;
+	by = keep(sizeof(*by), false);
+	by->kind = keep_string(spec->kind);
+	by->unit = keep_string(spec->unit);
+	by->service = keep_string(spec->service);
+	by->container_id = keep_string(spec->container_id);
+	by->container_name = keep_string(spec->container_name);
+	return by;
+}
+
 static void put_holder(struct holder *h, const struct holder_spec *s, const struct record *r)
 {
 	struct owner_spec o = {
@@ -277,6 +292,7 @@ static void put_holder(struct holder *h, const struct holder_spec *s, const stru
 	h->cookie = s->cookie;
 	h->inode = s->inode;
 	put_comm(h->comm, s->comm);
+	h->bound_by = bound_by_of(&s->bound_by);
 	if (!s->pid)
 		return;
 	h->pid = s->pid;
@@ -354,6 +370,7 @@ const struct view *views_make(const struct view_spec *spec)
 	if (!r->has_process)
 		return v;
 	v->user_name = spec->user_name ? keep_string(spec->user_name) : spec->uid ? NULL : "root";
+	v->bound_by = bound_by_of(&spec->bound_by);
 	if (!spec->no_details)
 		v->process = caller_of(spec);
 	return v;

@@ -47,6 +47,7 @@ struct holder_spec {
 	enum precision precision; /* with since_ms; 0: exact */
 	bool last_owner;
 	bool tripped;
+	struct bound_by bound_by; /* kind NULL: for itself */
 };
 
 struct view_spec {
@@ -116,6 +117,8 @@ struct view_spec {
 	struct holder_spec holders[8];
 	struct owner_spec owners[16];
 	size_t owners_count; /* 0: as many as owners[] has */
+
+	struct bound_by bound_by; /* for whom the process has it; kind NULL: for itself */
 
 	const char *code, *why, *hint; /* the explanation; all NULL: none */
 	const struct session *session; /* NULL: views_session() */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/field.h"
+#include "store/db.h"
 #include "store/store.h"
 #include "support/scenes.h"
 #include "support/views.h"
@@ -284,6 +285,60 @@ static void a_newer_versions_store_is_refused(void **state)
 	assert_int_equal(store_open(p->path, &p->store), -EPROTO);
 	assert_non_null(strstr(fail_story(), "newer portlog (version 99"));
 	assert_int_equal(store_open_read(p->path, &p->store), -EPROTO);
+}
+
+/* tests/unit/history-@version.sql as a file: never changed, since files of that version are out there. */
+static void make_old(struct place *p, int version)
+{
+	auto_free char *sql = calloc(1, 1 << 16);
+	char path[128];
+	struct db *db;
+
+	snprintf(path, sizeof(path), PORTLOG_TESTS "/unit/history-%d.sql", version);
+	{
+		auto_fclose FILE *f = fopen(path, "r");
+
+		assert_non_null(f);
+		assert_non_null(sql);
+		assert_true(fread(sql, 1, (1 << 16) - 1, f) > 1000);
+	}
+	assert_int_equal(db_open(p->path, DB_WRITE, &db), 0);
+	assert_int_equal(db_exec(db, sql), 0);
+	db_close(db);
+}
+
+static int events_put(void *arg, int64_t id, const struct view *v)
+{
+	static const char *const fields_shown[] = { "action", "port", "comm", "unit", "holder.comm", "hint" };
+	struct buf *b = arg;
+
+	(void)id;
+	for (size_t i = 0; i < ARRAY_SIZE(fields_shown); i++) {
+		field_write_text(b, field_find(fields_shown[i], strlen(fields_shown[i])), v, &all_options);
+		buf_putc(b, i + 1 < ARRAY_SIZE(fields_shown) ? ' ' : '\n');
+	}
+	return 0;
+}
+
+static void a_store_of_version_1_is_brought_up_to_date(void **state)
+{
+	struct store_query q = { .until = INT64_MAX };
+	struct place *p = *state;
+	struct buf out = { 0 };
+
+	make_old(p, 1);
+	assert_int_equal(store_open_read(p->path, &p->store), -EPROTO);
+	assert_non_null(strstr(fail_story(), "older portlog"));
+	open_store(p);
+	assert_int_equal(store_each(p->store, &q, events_put, &out), 0);
+	assert_string_equal(buf_str(&out), "start - - - - -\n"
+					   "listen 80 nginx nginx.service - -\n"
+					   "bind 80 python3 early-http.service nginx another port\n");
+	buf_done(&out);
+	put(p, listen_ok(.port = 22, .seq = 4, .bound_by = { .kind = "socket-unit", .unit = "ssh.socket" }));
+	commit(p);
+	p->store = store_close(p->store);
+	assert_int_equal(store_open_read(p->path, &p->store), 0);
 }
 
 static void another_programs_database_is_refused(void **state)
@@ -583,6 +638,7 @@ int main(void)
 		TEST(a_folder_is_no_store),
 		TEST(a_store_that_is_not_there_is_not_made_by_a_reader),
 		TEST(a_newer_versions_store_is_refused),
+		TEST(a_store_of_version_1_is_brought_up_to_date),
 		TEST(another_programs_database_is_refused),
 		TEST(a_bind_a_listen_and_a_release_are_one_interval),
 		TEST(a_handoff_begins_an_interval_of_the_same_socket),
