@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "enrich/boot_times.h"
 #include "pipeline/pipeline.h"
 #include "sink/history.h"
 #include "sink/writer.h"
@@ -159,7 +160,9 @@ static int record_run(const void *opts, int argc, char **argv)
 {
 	static const enum hook_set sets[] = { HOOKS_ANY, HOOKS_FEXIT, HOOKS_TRACEPOINT };
 	const struct record_opts *o = opts;
-	struct history_options history = { .path = o->store, .limits = o->limits };
+	struct history_options history = { .path = o->store,
+					   .limits = o->limits,
+					   .boot_times = boot_times_ask };
 	struct writer_sink sinks[] = { { .ops = &sink_history, .options = { .arg = &history } } };
 	struct writer_options writer = { .sinks = sinks, .n = 1, .queue_bytes = o->queue_bytes, .say = say };
 	struct sink_options sink = { .fd = -1, .talk_fd = -1, .arg = &writer };

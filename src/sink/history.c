@@ -3,6 +3,7 @@
 #include "sink/history.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -11,10 +12,15 @@
 #define NS_PER_S 1000000000ull
 #define RETAIN_NS (10 * NS_PER_S)      /* between two looks for what is too old */
 #define RETAIN_MORE_NS (NS_PER_S / 50) /* events are written in between */
+#define BOOT_NS NS_PER_S /* before systemd is asked for the first time; then twice as long each time */
 
 struct history {
 	struct history_options o;
 	struct store *store; /* NULL: not open (any more) */
+	char boot_id[33];
+	uint64_t boot_due_ns;  /* when systemd is asked how far it is; 0: not yet said */
+	uint64_t boot_wait_ns; /* how long after the last time */
+	bool boot_done;        /* the boot is over, and when is in the file */
 };
 
 static int history_open(const struct sink_options *o, void **ret_state)
@@ -33,6 +39,8 @@ static int history_write(void *state, const struct view *v)
 	struct history *h = state;
 	int r = h->store ? 0 : store_open(h->o.path, &h->store);
 
+	if (!h->boot_id[0])
+		snprintf(h->boot_id, sizeof(h->boot_id), "%s", v->session->boot_id);
 	return r ? r : store_put(h->store, v);
 }
 
@@ -59,6 +67,43 @@ static int64_t wall_ns(void)
 	return (int64_t)ts.tv_sec * (int64_t)NS_PER_S + ts.tv_nsec;
 }
 
+/*
+ * Only systemd knows when the boot was over, and later not of this boot any more. It may be slow to answer while it boots:
+ * events wait in the queue meanwhile.
+ */
+static int boot_ask(struct history *h)
+{
+	struct boot_times times;
+	int r = store_boot(h->store, h->boot_id, &times);
+
+	if (r)
+		return r;
+	h->boot_done = times.finished_ns; /* an earlier run has asked */
+	if (h->boot_done || !h->o.boot_times(&times))
+		return 0;
+	r = store_put_boot(h->store, h->boot_id, &times);
+	h->boot_done = !r && times.finished_ns;
+	return r;
+}
+
+/* 0 or negative errno; *next_ns: not later than when it is to be asked again. */
+static int boot_tick(struct history *h, uint64_t now_ns, uint64_t *next_ns)
+{
+	int r = 0;
+
+	if (h->boot_done || !h->o.boot_times)
+		return 0;
+	if (h->boot_due_ns && h->boot_due_ns <= now_ns && h->store)
+		r = boot_ask(h);
+	if (!h->boot_due_ns || h->boot_due_ns <= now_ns) {
+		h->boot_wait_ns = h->boot_wait_ns ? 2 * h->boot_wait_ns : BOOT_NS;
+		h->boot_due_ns = now_ns + h->boot_wait_ns;
+	}
+	if (!h->boot_done && h->boot_due_ns < *next_ns)
+		*next_ns = h->boot_due_ns;
+	return r;
+}
+
 static int history_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
 {
 	struct history *h = state;
@@ -68,7 +113,7 @@ static int history_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
 	if (h->store)
 		r = store_retain(h->store, &h->o.limits, wall_ns(), &more);
 	*ret_next_ns = now_ns + (more ? RETAIN_MORE_NS : RETAIN_NS);
-	return r;
+	return r ? r : boot_tick(h, now_ns, ret_next_ns);
 }
 
 static void history_close(void *state)

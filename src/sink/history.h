@@ -10,6 +10,8 @@
 struct history_options {
 	const char *path;
 	struct store_limits limits;
+	/* How far systemd is in this boot; false: it is not known. Asked a few times, until it has finished. NULL: never. */
+	bool (*boot_times)(struct boot_times *ret);
 };
 
 /* It opens its file when there is something to write, and again after an error. */

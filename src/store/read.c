@@ -20,7 +20,7 @@
 /* clang-format off */
 enum statement {
 	GET_NAME, GET_ADDRESS, GET_NETNS, GET_PROCESS, GET_STREAM, GET_DETAILS, GET_COUNTS, GET_FAILURE, GET_HOLDERS, GET_OWNERS,
-	GET_BOUND_BY, EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
+	GET_BOUND_BY, GET_BOOT, EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
 	EACH_PORT, EACH_PORT_REVERSE, N_STATEMENTS
 };
 
@@ -41,6 +41,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[GET_HOLDERS] = "SELECT * FROM holders WHERE record = ? ORDER BY rank",
 	[GET_OWNERS] = "SELECT * FROM owners WHERE record = ? ORDER BY rank",
 	[GET_BOUND_BY] = "SELECT * FROM bound_by WHERE record = ?",
+	[GET_BOOT] = "SELECT userspace, sysinit, network, finished FROM boots WHERE boot_id = ?",
 	[EACH] = "SELECT * FROM records WHERE id > ? AND id <= ? ORDER BY id",
 	[EACH_REVERSE] = "SELECT * FROM records WHERE id > ? AND id <= ? ORDER BY id DESC",
 	[EACH_PORT] = "SELECT * FROM records WHERE port = ? AND id > ? AND id <= ? ORDER BY id",
@@ -806,6 +807,24 @@ int store_streams(struct store *s, int (*fn)(void *arg, const struct store_strea
 	}
 	query_reset(q);
 	return r;
+}
+
+int store_boot(struct store *s, const char *boot_id, struct boot_times *ret)
+{
+	struct query *q = s->reader->q[GET_BOOT];
+	int r;
+
+	*ret = (struct boot_times){ 0 };
+	query_text(q, 0, boot_id, strlen(boot_id));
+	r = query_step(q);
+	if (r != QUERY_ROW)
+		return r;
+	*ret = (struct boot_times){ .userspace_ns = (uint64_t)query_get(q, 0),
+				    .sysinit_ns = (uint64_t)query_get(q, 1),
+				    .network_ns = (uint64_t)query_get(q, 2),
+				    .finished_ns = (uint64_t)query_get(q, 3) };
+	query_reset(q);
+	return 0;
 }
 
 /* ---- intervals ---- */

@@ -106,10 +106,16 @@ static const char tables_2[] =
 	"CREATE TRIGGER bound_by_gone AFTER DELETE ON records WHEN old.sides & 32 BEGIN"
 	" DELETE FROM bound_by WHERE record = old.id; END;";
 
+/* How far systemd was, by boot: boot clock, ns; 0: not known, or not so far yet. */
+static const char tables_3[] =
+	"CREATE TABLE boots(boot_id TEXT PRIMARY KEY, userspace INTEGER NOT NULL, sysinit INTEGER NOT NULL,"
+	" network INTEGER NOT NULL, finished INTEGER NOT NULL) WITHOUT ROWID;";
+
 /* From version n to n + 1: append only, files of every version exist. */
 static const char *const migrations[][3] = {
 	{ tables_1, views_1, NULL },
 	{ tables_2, NULL },
+	{ tables_3, NULL },
 };
 /* clang-format on */
 

@@ -10,6 +10,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "core/boot.h"
 #include "core/record.h"
 
 struct store;
@@ -29,6 +30,9 @@ int store_put(struct store *s, const struct view *v);
 int store_commit(struct store *s); /* after an error: store_rollback() */
 /* Forget all since the last commit, in the file and in memory. */
 void store_rollback(struct store *s);
+
+/* How far systemd is in the boot @boot_id. At once, when nothing else is uncommitted. */
+int store_put_boot(struct store *s, const char *boot_id, const struct boot_times *times);
 
 struct store_limits {
 	uint64_t age_ns; /* events older than that go; failures and listens when they are STORE_OUTLIVE times as old */
@@ -67,6 +71,9 @@ struct store_stream {
 
 /* Oldest first. Nonzero from @fn ends the walk and is returned. */
 int store_streams(struct store *s, int (*fn)(void *arg, const struct store_stream *stream), void *arg);
+
+/* All 0 where nothing is known of it. */
+int store_boot(struct store *s, const char *boot_id, struct boot_times *ret);
 
 enum ended {
 	ENDED_NOT,

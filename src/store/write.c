@@ -35,7 +35,7 @@ struct open_interval {
 enum statement {
 	FIND_NAME, ADD_NAME, FIND_ADDRESS, ADD_ADDRESS, FIND_NETNS, ADD_NETNS, ADD_PROCESS, ADD_ERRNO,
 	FIND_STREAM, ADD_STREAM, LAST_STREAM, ADD_RECORD, ADD_DETAILS, ADD_COUNTS, ADD_FAILURE, ADD_HOLDER, ADD_OWNER,
-	ADD_BOUND_BY, ADD_MOMENT, ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, N_STATEMENTS
+	ADD_BOUND_BY, SET_BOOT, ADD_MOMENT, ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, N_STATEMENTS
 };
 
 #define PARAMETERS_13 "?,?,?,?,?,?,?,?,?,?,?,?,?"
@@ -60,6 +60,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[ADD_HOLDER] = "INSERT INTO holders VALUES(" PARAMETERS_13 ",?,?,?,?,?,?,?,?)",
 	[ADD_OWNER] = "INSERT INTO owners VALUES(?,?,?)",
 	[ADD_BOUND_BY] = "INSERT INTO bound_by VALUES(?,?,?,?,?,?,?)",
+	[SET_BOOT] = "INSERT OR REPLACE INTO boots VALUES(?,?,?,?,?)",
 	[ADD_MOMENT] = "INSERT OR IGNORE INTO moments VALUES(?,?)",
 	[ADD_INTERVAL] = "INSERT INTO intervals VALUES(?,?,?,NULL,NULL,?,?,?)",
 	[SET_LISTENED] = "UPDATE intervals SET listened = ? WHERE opened = ?",
@@ -905,6 +906,18 @@ int store_put(struct store *s, const struct view *v)
 int store_commit(struct store *s)
 {
 	return db_in_transaction(s->db) ? db_exec(s->db, "COMMIT") : 0;
+}
+
+int store_put_boot(struct store *s, const char *boot_id, const struct boot_times *times)
+{
+	struct query *q = s->writer->q[SET_BOOT];
+
+	put_text(q, 0, boot_id);
+	query_int(q, 1, (int64_t)times->userspace_ns);
+	query_int(q, 2, (int64_t)times->sysinit_ns);
+	query_int(q, 3, (int64_t)times->network_ns);
+	query_int(q, 4, (int64_t)times->finished_ns);
+	return query_run(q);
 }
 
 void writer_forget_rows(struct store *s)

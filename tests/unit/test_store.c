@@ -534,6 +534,28 @@ static void a_moment_is_found_by_its_time(void **state)
 	assert_int_equal(id, 2);
 }
 
+static void how_far_systemd_was_is_known_by_boot(void **state)
+{
+	const struct boot_times early = { .userspace_ns = 1, .sysinit_ns = 2 },
+				late = { 1, 2, 3, 1ull << 60 };
+	struct place *p = *state;
+	struct boot_times got;
+
+	make_old(p, 1);
+	open_store(p);
+	assert_int_equal(store_boot(p->store, "b0", &got), 0);
+	assert_int_equal(got.sysinit_ns + got.finished_ns, 0);
+	assert_int_equal(store_put_boot(p->store, "b0", &early), 0);
+	assert_int_equal(store_put_boot(p->store, "b0", &late), 0);
+	assert_int_equal(store_put_boot(p->store, "b1", &early), 0);
+	p->store = store_close(p->store);
+	assert_int_equal(store_open_read(p->path, &p->store), 0);
+	assert_int_equal(store_boot(p->store, "b0", &got), 0);
+	assert_memory_equal(&got, &late, sizeof(got));
+	assert_int_equal(store_boot(p->store, "b1", &got), 0);
+	assert_memory_equal(&got, &early, sizeof(got));
+}
+
 /* ---- retention ---- */
 
 #define HOUR_MS 3600000ll
@@ -648,6 +670,7 @@ int main(void)
 		TEST(what_is_rolled_back_can_be_put_again),
 		TEST(what_was_committed_is_not_put_twice),
 		TEST(a_moment_is_found_by_its_time),
+		TEST(how_far_systemd_was_is_known_by_boot),
 		TEST(failures_and_listens_outlive_the_rest),
 		TEST(what_was_held_long_goes_when_it_is_let_go),
 		TEST(the_oldest_go_when_the_file_is_too_large),
