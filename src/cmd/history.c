@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/boots.h"
 #include "cmd/cmd.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
@@ -81,78 +82,28 @@ static int moment_parse(const struct history *h, const char *option, const char 
 	return 0;
 }
 
-struct boots {
-	const char *wanted; /* an id */
-	int64_t back;       /* else so many before the last */
-	char ids[64][33];   /* the last ones, a ring */
-	size_t n;
-	int64_t first, last; /* of the wanted one, by id */
-	bool found;
-};
-
-static int boot_note(void *arg, const struct store_stream *st)
+static int boot_unknown(struct history *h, const char *text)
 {
-	struct boots *b = arg;
+	char boots[160];
+	int r = boots_list(h->store, boots, sizeof(boots));
 
-	if (!b->n || strcmp(b->ids[(b->n - 1) % 64], st->boot_id) != 0)
-		snprintf(b->ids[b->n++ % 64], sizeof(b->ids[0]), "%s", st->boot_id);
-	if (!b->wanted || strncasecmp(b->wanted, st->boot_id, strlen(b->wanted)) != 0)
-		return 0;
-	if (!b->found)
-		b->first = st->first;
-	b->last = st->last;
-	b->found = true;
-	return 0;
-}
-
-/* Without dashes, as the store has it. */
-static void boot_plain(const char *text, char out[33])
-{
-	size_t n = 0;
-
-	for (; *text && n < 32; text++)
-		if (*text != '-')
-			out[n++] = *text;
-	out[n] = '\0';
-}
-
-static int boot_unknown(const char *text)
-{
-	fail_text(-EINVAL, "--boot: nothing was recorded of boot '%.40s'", text);
-	return fail_hint(-EINVAL,
-			 "0 is the last that was recorded, -1 the one before; or its id, at least 4 digits");
-}
-
-/* "0", "-1", or the beginning of an id. */
-static int boot_range(struct history *h, const char *text)
-{
-	struct boots b = { 0 };
-	char id[33], *end;
-	int r;
-
-	boot_plain(text, id);
-	b.back = -strtoll(text, &end, 10);
-	if (*end || strlen(text) >= 4) {
-		if (strlen(id) < 4)
-			return boot_unknown(text);
-		b.wanted = id;
-	}
-	r = store_streams(h->store, boot_note, &b);
 	if (r)
 		return r;
-	if (!b.wanted) {
-		if (b.back < 0 || (uint64_t)b.back >= b.n || b.back >= 64)
-			return boot_unknown(text);
-		memcpy(id, b.ids[(b.n - 1 - (size_t)b.back) % 64], sizeof(id));
-		b = (struct boots){ .wanted = id };
-		r = store_streams(h->store, boot_note, &b);
-		if (r)
-			return r;
-	}
-	if (!b.found)
-		return boot_unknown(text);
-	h->after = b.first - 1;
-	h->until = b.last;
+	fail_text(-EINVAL, "--boot: nothing was recorded of boot '%.40s'", text);
+	return fail_hint(-EINVAL, "recorded are: %s", boots);
+}
+
+static int boot_range(struct history *h, const char *text)
+{
+	struct boot_range range;
+	int r = boots_find(h->store, text, &range);
+
+	if (r == BOOTS_NONE)
+		return boot_unknown(h, text);
+	if (r)
+		return r;
+	h->after = range.first - 1;
+	h->until = range.last;
 	return 0;
 }
 
