@@ -14,12 +14,9 @@
 #include "util/cleanup.h"
 #include "util/fail.h"
 #include "util/human.h"
-#include "util/utf8.h"
+#include "view/grid.h"
 
 #define NS_PER_S 1000000000l
-
-#define GAP 2
-#define COLUMNS_MAX 64 /* of -F */
 
 /* ---- cells that only this table has ---- */
 
@@ -173,45 +170,37 @@ static const struct column columns[] = {
 
 struct table {
 	const struct table_options *o;
-	struct buf text; /* finished: cell after cell, line after line */
-	struct buf ends; /* uint32_t: where each cell ends in it */
+	struct grid grid;
 	size_t n_lines;
-	unsigned widths[COLUMNS_MAX];
-	size_t n_columns;
 };
-
-static const char *header_of(const struct table *t, size_t column)
-{
-	return t->o->only ? t->o->only[column]->name : columns[column].header;
-}
 
 static bool is_shown(const struct table *t, size_t column)
 {
-	return t->o->only || t->o->form == TABLE_WIDE || !columns[column].wide;
+	return t->o->form == TABLE_WIDE || !columns[column].wide;
 }
 
-static void cell_render(const struct table *t, size_t column, struct buf *b, const struct view *v)
+static void columns_choose(struct table *t)
 {
-	if (t->o->only)
-		field_write_text(b, t->o->only[column], v, &t->o->field);
-	else if (is_shown(t, column))
-		columns[column].put(b, v, t->o);
+	for (size_t i = 0; i < t->o->n_only; i++)
+		grid_column(&t->grid, t->o->only[i]->name, 0);
+	for (size_t i = 0; i < N_COLUMNS && !t->o->only; i++)
+		if (is_shown(t, i))
+			grid_column(&t->grid, columns[i].header, columns[i].min);
 }
 
 static void line_render(struct table *t, const struct view *v)
 {
-	for (size_t i = 0; i < t->n_columns; i++) {
-		size_t begin = t->text.len;
-		unsigned width;
-		uint32_t end;
-
-		cell_render(t, i, &t->text, v);
-		end = (uint32_t)t->text.len;
-		buf_put(&t->ends, &end, sizeof(end));
-		width = end > begin ? utf8_columns(t->text.data + begin, end - begin) : 0;
-		if (width > t->widths[i])
-			t->widths[i] = width;
+	for (size_t i = 0; i < t->o->n_only && i < GRID_COLUMNS_MAX; i++) {
+		field_write_text(&t->grid.text, t->o->only[i], v, &t->o->field);
+		grid_cell_end(&t->grid);
 	}
+	for (size_t i = 0; i < N_COLUMNS && !t->o->only; i++) {
+		if (!is_shown(t, i))
+			continue;
+		columns[i].put(&t->grid.text, v, t->o);
+		grid_cell_end(&t->grid);
+	}
+	grid_line_end(&t->grid);
 }
 
 /* ---- which, and in what order ---- */
@@ -303,75 +292,6 @@ static struct candidate *candidates_find(struct ledger *led, const struct table_
 
 /* ---- putting it together ---- */
 
-/* Cells are cut where the lines would be longer than the terminal: the widest that may be first. */
-static void widths_fit(struct table *t)
-{
-	unsigned total = 0;
-
-	for (size_t i = 0; i < t->n_columns; i++)
-		if (is_shown(t, i) && t->widths[i])
-			total += t->widths[i] + (i + 1 < t->n_columns ? GAP : 0);
-	while (t->o->tty && t->o->columns && !t->o->only && total > t->o->columns) {
-		size_t widest = t->n_columns;
-
-		for (size_t i = 0; i < t->n_columns; i++)
-			if (is_shown(t, i) && columns[i].min && t->widths[i] > columns[i].min &&
-			    (widest == t->n_columns || t->widths[i] > t->widths[widest]))
-				widest = i;
-		if (widest == t->n_columns)
-			return;
-		t->widths[widest]--;
-		total--;
-	}
-}
-
-struct cursor {
-	struct buf *out;
-	unsigned owed; /* spaces not put yet, so that none is left at the end */
-};
-
-static void put_cell(struct cursor *c, const char *text, size_t len, unsigned width)
-{
-	unsigned columns_taken = len ? utf8_columns(text, len) : 0;
-
-	if (columns_taken)
-		while (c->owed) {
-			buf_putc(c->out, ' ');
-			c->owed--;
-		}
-	if (columns_taken > width && width) {
-		buf_put(c->out, text, utf8_prefix(text, len, width - 1));
-		buf_puts(c->out, "…");
-		columns_taken = width;
-	} else if (len) {
-		buf_put(c->out, text, len);
-	}
-	c->owed += GAP + (width > columns_taken ? width - columns_taken : 0);
-}
-
-static void put_header(const struct table *t, struct buf *out)
-{
-	struct cursor c = { .out = out };
-
-	for (size_t i = 0; i < t->n_columns; i++)
-		if (is_shown(t, i))
-			put_cell(&c, header_of(t, i), strlen(header_of(t, i)), t->widths[i]);
-	buf_putc(out, '\n');
-}
-
-/* The @number-th line. */
-static void put_line(const struct table *t, size_t number, struct buf *out)
-{
-	const uint32_t *end = (const uint32_t *)(const void *)t->ends.data + number * t->n_columns;
-	uint32_t begin = number ? end[-1] : 0;
-	struct cursor c = { .out = out };
-
-	for (size_t i = 0; i < t->n_columns; begin = end[i++])
-		if (is_shown(t, i))
-			put_cell(&c, t->text.data + begin, end[i] - begin, t->widths[i]);
-	buf_putc(out, '\n');
-}
-
 static void put_json(const struct table *t, const struct view *v, struct buf *out)
 {
 	field_write_json(out, v, &t->o->field, t->o->only, t->o->n_only);
@@ -392,43 +312,26 @@ static int lines_make(struct table *t, const struct candidate *all, size_t n, st
 		else
 			line_render(t, &v);
 	}
-	return t->text.error || t->ends.error ? fail(-ENOMEM, "make the table") : 0;
-}
-
-static void lines_put(struct table *t, struct buf *out)
-{
-	bool header = t->o->header && t->n_lines;
-
-	if (t->o->form == TABLE_JSON)
-		return;
-	for (size_t i = 0; header && i < t->n_columns; i++)
-		if (is_shown(t, i) && t->widths[i] < strlen(header_of(t, i)))
-			t->widths[i] = (unsigned)strlen(header_of(t, i));
-	widths_fit(t);
-	if (header)
-		put_header(t, out);
-	for (size_t i = 0; i < t->n_lines; i++)
-		put_line(t, i, out);
+	return 0;
 }
 
 int table_render(struct ledger *led, const struct table_options *o, struct buf *out, size_t *ret_shown)
 {
-	struct table t = { .o = o, .n_columns = o->only ? o->n_only : N_COLUMNS };
+	struct grid_options grid = { .header = o->header, .limit = o->tty && !o->only ? o->columns : 0 };
+	struct table t = { .o = o };
 	struct candidate *all;
 	size_t n;
 	int r;
 
-	if (t.n_columns > COLUMNS_MAX)
-		t.n_columns = COLUMNS_MAX;
+	columns_choose(&t);
 	all = candidates_find(led, o, &n);
 	r = all ? lines_make(&t, all, n, out) : fail(-ENOMEM, "make the table");
-	if (!r)
-		lines_put(&t, out);
+	if (!r && o->form != TABLE_JSON)
+		r = grid_put(&t.grid, &grid, out);
 	*ret_shown = t.n_lines;
 	for (size_t i = 0; all && i < n; i++)
 		free(all[i].key);
-	buf_done(&t.text);
-	buf_done(&t.ends);
+	grid_done(&t.grid);
 	free(all);
 	return r ? r : out->error;
 }
