@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/service.h"
 #include "enrich/boot_times.h"
 #include "pipeline/pipeline.h"
 #include "sink/history.h"
@@ -15,10 +16,19 @@
 #include "util/cleanup.h"
 #include "util/fail.h"
 #include "util/parse.h"
+#include "util/privileges.h"
 
 #define RING_BYTES (8 << 20)
 #define QUEUE_BYTES (10 << 20) /* events that wait for the disk: some ten thousand */
 #define DAY_NS (86400 * 1000000000ull)
+
+/*
+ * What is needed once the hooks are on. The loop: /proc of other users' processes (whose descriptors want both of the
+ * first); CAP_SYS_ADMIN to ask the kernel about sockets in other network namespaces, for which there is no other way than
+ * to enter them, and for bpf(2) on maps before Linux 5.19. The writer: files that are not root's.
+ */
+#define LOOP_KEEPS "cap_dac_read_search,cap_sys_ptrace,cap_sys_admin"
+#define WRITER_KEEPS "cap_dac_override,cap_chown"
 
 struct record_opts {
 	const char *store;
@@ -27,6 +37,7 @@ struct record_opts {
 	bool ephemeral;
 	bool autobind;
 	bool quiet;
+	bool verbose;
 	uint64_t duration_ns; /* 0: until a signal */
 	uint64_t queue_bytes;
 	const char *netns; /* NULL: all */
@@ -71,6 +82,7 @@ static const struct arg record_args[] = {
 	{ 0,   "autobind",  ARG_FLAG,   AT(autobind), NULL, "ports taken by connect or sendto too" },
 	{ 0,   "hooks",     ARG_CHOICE, AT(hooks), "auto|fexit|tracepoint", "which kernel hooks to use" },
 	{ 'q', "quiet",     ARG_FLAG,   AT(quiet), NULL, "errors only" },
+	{ 'v', "verbose",   ARG_FLAG,   AT(verbose), NULL, "privileges that are kept, totals at the end" },
 	{ 0,   "duration",  ARG_DURATION, AT(duration_ns), "TIME", "stop after TIME", .hidden = true },
 	{ 'N', "netns",     ARG_STRING, AT(netns), "NETNS", "one namespace: host, a name or a number" },
 	{ 0,   "queue",     ARG_SIZE,   AT(queue_bytes), "SIZE", "for tests", .hidden = true },
@@ -89,6 +101,11 @@ static void record_defaults(void *opts)
 	};
 }
 
+struct recorder {
+	const struct record_opts *opts;
+	struct service service;
+};
+
 static void say_line(struct buf *b, const char *before, const char *text)
 {
 	buf_puts(b, before);
@@ -99,9 +116,10 @@ static void say_line(struct buf *b, const char *before, const char *text)
 /* A sink has failed or works again. In one write: two threads share standard error. */
 static void say(void *arg, const char *sink, const char *story, const char *remedy)
 {
+	struct recorder *rec = arg;
 	struct buf b = { 0 };
 
-	(void)arg;
+	service_trouble(&rec->service, sink, story);
 	if (story) {
 		buf_printf(&b, "portlog: %s: ", sink);
 		say_line(&b, "", story);
@@ -122,10 +140,10 @@ static bool is_for_good(int r)
 }
 
 /* A disk that is not there yet, or full, is waited for; the events wait in memory. */
-static int store_try(const struct record_opts *o)
+static int store_try(struct recorder *rec)
 {
 	struct store *s;
-	int r = store_open(o->store, &s);
+	int r = store_open(rec->opts->store, &s);
 
 	if (!r) {
 		store_close(s);
@@ -133,10 +151,62 @@ static int store_try(const struct record_opts *o)
 	}
 	if (is_for_good(r))
 		return r;
-	say(NULL, "history", fail_story(), fail_remedy());
+	say(rec, "history", fail_story(), fail_remedy());
 	fail_clear();
 	return 0;
 }
+
+/* ---- what is done beside the line of records ---- */
+
+static void privileges_drop(const struct recorder *rec, const char *who, const char *keep)
+{
+	char text[512];
+
+	if (privileges_keep(keep) < 0) {
+		fprintf(stderr, "portlog: %s\n", fail_story());
+		fail_clear();
+	}
+	if (rec->opts->verbose)
+		fprintf(stderr, "portlog: privileges of the %s: %s\n", who,
+			privileges_text(text, sizeof(text)));
+}
+
+static void writer_begins(void *arg)
+{
+	privileges_drop(arg, "writer", WRITER_KEEPS);
+}
+
+static void recorder_synced(void *arg, const struct pipeline_stats *s)
+{
+	struct recorder *rec = arg;
+
+	privileges_drop(rec, "loop", LOOP_KEEPS);
+	service_synced(&rec->service, s);
+}
+
+static void recorder_look(void *arg, const struct pipeline_stats *s)
+{
+	struct recorder *rec = arg;
+
+	service_look(&rec->service, s);
+}
+
+static void recorder_reopen(void *arg)
+{
+	struct recorder *rec = arg;
+
+	service_reloading(&rec->service);
+	service_reloaded(&rec->service);
+}
+
+static void recorder_stopping(void *arg)
+{
+	struct recorder *rec = arg;
+
+	service_stopping(&rec->service);
+}
+
+/* ---- the command ---- */
 
 /* Only a namespace: a history with holes would tell wrong things of who holds what. */
 static int filter_make(const struct record_opts *o, struct filter **ret_filter,
@@ -156,42 +226,71 @@ static int filter_make(const struct record_opts *o, struct filter **ret_filter,
 	return 0;
 }
 
-static int record_run(const void *opts, int argc, char **argv)
+/* The pipeline, with all that looks after it. */
+static int recorder_run(struct recorder *rec, const struct filter *filter, const struct filter_kernel *kernel)
 {
 	static const enum hook_set sets[] = { HOOKS_ANY, HOOKS_FEXIT, HOOKS_TRACEPOINT };
-	const struct record_opts *o = opts;
+	const struct record_opts *o = rec->opts;
 	struct history_options history = { .path = o->store,
 					   .limits = o->limits,
 					   .boot_times = boot_times_ask };
 	struct writer_sink sinks[] = { { .ops = &sink_history, .options = { .arg = &history } } };
-	struct writer_options writer = { .sinks = sinks, .n = 1, .queue_bytes = o->queue_bytes, .say = say };
+	struct writer_options writer = { .sinks = sinks,
+					 .n = 1,
+					 .queue_bytes = o->queue_bytes,
+					 .say = say,
+					 .say_arg = rec,
+					 .begin = writer_begins,
+					 .begin_arg = rec };
 	struct sink_options sink = { .fd = -1, .talk_fd = -1, .arg = &writer };
-	struct pipeline_config config = {
+	const struct pipeline_keeper keeper = {
+		.synced = recorder_synced,
+		.look = recorder_look,
+		/* At a terminal SIGHUP says that it has gone. */
+		.reopen = notify_wanted(&rec->service.notify) ? recorder_reopen : NULL,
+		.stopping = recorder_stopping,
+		.arg = rec,
+		.look_ns = service_look_ns(&rec->service),
+	};
+	const struct pipeline_config config = {
+		.filter = filter,
+		.kernel = filter ? kernel : NULL,
 		.sink = &sink_writer,
 		.sink_options = &sink,
 		.hooks = sets[o->hooks],
 		.ring_bytes = RING_BYTES,
 		.duration_ns = o->duration_ns,
+		.keeper = &keeper,
 		.snapshot = true,
 		.ephemeral = o->ephemeral,
 		.autobind = o->autobind,
+		.verbose = o->verbose,
 	};
-	struct filter_kernel kernel;
+
+	return pipeline_run(&config);
+}
+
+static int record_run(const void *opts, int argc, char **argv)
+{
+	struct recorder rec = { .opts = opts };
+	const struct record_opts *o = opts;
+	struct filter_kernel kernel = { 0 };
 	struct filter *filter = NULL;
 	int r;
 
 	if (argc)
 		return fail_text(-EINVAL, "record takes no filter ('%.40s'): history does", argv[0]);
-	r = filter_make(o, &filter, &kernel);
+	r = service_open(&rec.service);
 	if (!r)
-		r = store_try(o);
+		r = filter_make(o, &filter, &kernel);
+	if (!r)
+		r = store_try(&rec);
 	if (!r && !o->quiet)
 		fprintf(stderr, "portlog: recording to %s. Ctrl-C stops; portlog history tells\n", o->store);
-	config.filter = filter;
-	config.kernel = filter ? &kernel : NULL;
 	if (!r)
-		r = pipeline_run(&config);
+		r = recorder_run(&rec, filter, &kernel);
 	filter_free(filter);
+	service_close(&rec.service);
 	return r == PIPELINE_SHORT ? 0 : r;
 }
 

@@ -468,6 +468,7 @@ static int pipeline_trace(struct pipeline *p)
 		r = pipeline_snapshot(p);
 	if (!r && !p->stop)
 		r = pipeline_loop(p);
+	keeper_stopping(p);
 	if (r)
 		return r;
 	r = stop_tell(p);

@@ -11,6 +11,7 @@
 struct pipeline_stats {
 	uint64_t held[PROTO_MPTCP + 1]; /* sockets that hold a port, by protocol */
 	uint64_t told;                  /* events, bookkeeping not counted */
+	uint64_t failed;                /* of these: binds and listens that did not work */
 	uint64_t lost[N_LOST];          /* events, by place */
 	uint64_t ephemeral;             /* binds to port 0, counted and not told */
 	uint64_t refused;               /* sockets that found no room in the ledger */
@@ -26,6 +27,7 @@ struct pipeline_keeper {
 		       const struct pipeline_stats *s); /* once: hooks are on, the state is complete */
 	void (*look)(void *arg, const struct pipeline_stats *s); /* every look_ns, and at the end */
 	void (*reopen)(void *arg);                               /* SIGHUP, which then does not end the run */
+	void (*stopping)(void *arg); /* once: the run ends; what is left is told and written after it */
 	void *arg;
 	uint64_t look_ns;
 };

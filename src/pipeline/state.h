@@ -58,6 +58,7 @@ struct pipeline {
 	uint64_t sink_next_ns; /* when the sink wants to be called; 0: not */
 	uint64_t seq;
 	uint64_t told; /* events, bookkeeping not counted */
+	uint64_t failed;
 	uint64_t lost_at[N_LOST];
 	uint64_t oldest_ns;    /* of the events since the last drain; 0: there was none */
 	uint64_t lag_ns;       /* the largest since the keeper's last look */
@@ -144,6 +145,7 @@ void drain_timed(struct pipeline *p, uint64_t now_ns); /* the ring has been drai
 void keeper_synced(struct pipeline *p);
 void keeper_tick(struct pipeline *p, uint64_t now_ns); /* UINT64_MAX: the end */
 bool keeper_reopens(const struct pipeline *p);
+void keeper_stopping(const struct pipeline *p);
 
 int pipeline_look(struct pipeline *p); /* pipeline.c: have signals and exits come? 0 or negative errno */
 

@@ -16,6 +16,7 @@ static void stats_take(const struct pipeline *p, struct pipeline_stats *ret)
 {
 	*ret = (struct pipeline_stats){
 		.told = p->told,
+		.failed = p->failed,
 		.ephemeral = tracer_hidden(p->tracer),
 		.refused = ledger_refused(p->ledger),
 		.bad_records = p->bad_records,
@@ -72,4 +73,12 @@ void keeper_tick(struct pipeline *p, uint64_t now_ns)
 bool keeper_reopens(const struct pipeline *p)
 {
 	return p->config->keeper && p->config->keeper->reopen;
+}
+
+void keeper_stopping(const struct pipeline *p)
+{
+	const struct pipeline_keeper *k = p->config->keeper;
+
+	if (k && k->stopping)
+		k->stopping(k->arg);
 }

@@ -105,6 +105,7 @@ void pipeline_tell(struct pipeline *p, struct record *rec, struct entry *e, stru
 		e->id = rec->socket_id;
 	if (!is_bookkeeping(rec->action))
 		p->told++;
+	p->failed += rec->error != 0;
 	r = p->config->sink->write(p->sink, &v);
 	if (r < 0)
 		p->error = r;

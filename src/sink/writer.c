@@ -341,6 +341,8 @@ static void *thread_run(void *arg)
 	uint64_t end_ns = 0;
 	bool stop;
 
+	if (w->o.begin)
+		w->o.begin(w->o.begin_arg);
 	do {
 		pthread_mutex_lock(&w->lock);
 		stop = w->stop;

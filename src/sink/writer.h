@@ -23,6 +23,8 @@ struct writer_options {
 	/* A sink has failed, or (story NULL) works again. On the writer's thread. */
 	void (*say)(void *arg, const char *sink, const char *story, const char *remedy);
 	void *say_arg;
+	void (*begin)(void *arg); /* first of all on that thread; NULL: nothing */
+	void *begin_arg;
 };
 
 extern const struct sink_ops sink_writer;

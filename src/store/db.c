@@ -13,6 +13,7 @@
 #include "util/cleanup.h"
 #include "util/fail.h"
 
+#define DB_MODE 0640
 #define BUSY_MS 2000 /* somebody else's transaction is waited for so long */
 
 struct query {
@@ -66,12 +67,12 @@ static int db_fail(struct db *db, int code)
 
 /*
  * SQLite says "unable to open" of everything; the system says why. It would also follow the umask: a history of command
- * lines is not for everybody.
+ * lines is not for everybody, and for its group whatever the umask is. The files beside it follow this one.
  */
 static int file_check(const char *path, enum db_mode mode)
 {
 	int flags = mode == DB_WRITE ? O_RDWR | O_CREAT : O_RDONLY;
-	auto_close int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0640);
+	auto_close int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, DB_MODE);
 	struct stat st;
 
 	if (fd < 0)
@@ -82,6 +83,8 @@ static int file_check(const char *path, enum db_mode mode)
 		return fail(-EISDIR, "open %s", path);
 	if (!S_ISREG(st.st_mode))
 		return fail_text(-EINVAL, "%s is no regular file", path);
+	if (mode == DB_WRITE && !st.st_size)
+		(void)fchmod(fd, DB_MODE);
 	return 0;
 }
 
