@@ -205,14 +205,26 @@ $B/demo: tools/demo.c Makefile | $(BUILD)/deps.ok
 
 man := $(wildcard man/*.[1-8])
 docs := $(wildcard README.md LICENSE)
-install: all
-	install -D -m 755 $B/portlog $(DESTDIR)$(PREFIX)/bin/portlog
+# Another program to install, as build/static/portlog; another place for the unit, as /etc/systemd/system.
+PROGRAM ?= $B/portlog
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+# systemd looks for units in these by itself; elsewhere it has to be told the file.
+unit = $(if $(filter /usr/lib/% /usr/local/lib/% /etc/% /lib/%,$(UNITDIR)/),portlog,$(UNITDIR)/portlog.service)
+wanted := $(DESTDIR)/etc/systemd/system/sysinit.target.wants/portlog.service
+install: $(PROGRAM)
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/portlog
 	$(foreach m,$(man),install -D -m 644 $m $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m) &&) true
 	$(foreach d,$(docs),install -D -m 644 $d $(DESTDIR)$(PREFIX)/share/doc/portlog/$d &&) true
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@bindir@|$(PREFIX)/bin|' packaging/portlog.service > $(DESTDIR)$(UNITDIR)/portlog.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/portlog.service
+	@echo "To record from now on and from each boot's start on: sudo systemctl enable --now $(unit)"
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/portlog
+	rm -f $(DESTDIR)$(PREFIX)/bin/portlog $(DESTDIR)$(UNITDIR)/portlog.service
 	rm -f $(foreach m,$(man),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m))
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/portlog
+	@[ ! -L $(wanted) ] || echo "The service was still enabled: sudo rm $(wanted); sudo systemctl stop portlog"
+	@[ ! -d $(DESTDIR)/var/lib/portlog ] || echo "Its history stays in $(DESTDIR)/var/lib/portlog"
 clean:
 	rm -rf $(BUILD)
 

@@ -6,6 +6,8 @@
 # SCENE.d is copied over the root before. In the machine /t is this folder and /portlog the program (static, read-only).
 # The root comes from build.sh and is the lower half of an overlay: nothing of a scene is left behind.
 #
+# NSPAWN_INSTALL=1 installs portlog in the machine ("make install"), and enables its service.
+# A scene that reboots the machine is played again: /out stays as it is.
 # NSPAWN_STRACE=1 lets strace write all binds and listens of the machine to /out/strace, beside what portlog tells.
 # A root that cannot be had is skipped by name, unless NSPAWN_REQUIRED=1. NSPAWN_KEEP=FOLDER keeps the journal there.
 set -uo pipefail
@@ -73,6 +75,11 @@ mount -t overlay -o "lowerdir=$root,upperdir=$work/upper,workdir=$work/work" ove
 	bail "cannot mount an overlay"
 touch "$work/root/portlog"
 [ ! -d "$here/$scene.d" ] || cp -a --no-preserve=ownership "$here/$scene.d/." "$work/root/"
+if [ -n "${NSPAWN_INSTALL:-}" ]; then
+	make --no-print-directory -C "$here/../.." install PROGRAM="$program" DESTDIR="$work/root" > "$work/out/install" 2>&1 ||
+		bail "cannot install: $(tail -n 1 "$work/out/install")"
+	systemctl --quiet --root="$work/root" enable portlog || bail "cannot enable the service"
+fi
 units=$work/root/etc/systemd/system
 mkdir -p "$units/multi-user.target.wants"
 cat > "$units/scene.service" << UNIT
@@ -97,19 +104,24 @@ ln -s ../scene.service "$units/multi-user.target.wants/"
 witness=()
 if [ -n "${NSPAWN_STRACE:-}" ]; then
 	command -v strace > /dev/null || skip "no strace: run \"tools/deps.sh test\""
-	witness=(strace -f --seccomp-bpf -qq -e "trace=bind,listen" -e signal=none -o "$work/out/strace")
+	witness=(strace -f --seccomp-bpf -qq -e "trace=bind,listen" -e signal=none -A -o "$work/out/strace")
 fi
 start=$SECONDS
-SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0 timeout --kill-after=5 "$seconds" \
-	"${witness[@]}" systemd-nspawn --quiet -D "$work/root" --boot \
-	--machine="portlog-$$" --hostname=portlog-test --register=no --keep-unit --private-network \
-	--resolv-conf=off --timezone=off --link-journal=no --console=pipe \
-	--capability=all --system-call-filter="bpf perf_event_open @keyring" \
-	--bind-ro="$program:/portlog" --bind-ro="$here:/t" --bind="$work/out:/out" \
-	< /dev/null > "$work/console" 2>&1 &
-machine=$!
-wait "$machine"
-machine=
+REBOOT=133 # what systemd-nspawn ends with then
+status=$REBOOT
+while [ "$status" = "$REBOOT" ]; do
+	SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0 timeout --kill-after=5 $((seconds - SECONDS + start)) \
+		"${witness[@]}" systemd-nspawn --quiet -D "$work/root" --boot \
+		--machine="portlog-$$" --hostname=portlog-test --register=no --keep-unit --private-network \
+		--resolv-conf=off --timezone=off --link-journal=no --console=pipe \
+		--capability=all --system-call-filter="bpf perf_event_open @keyring" \
+		--bind-ro="$program:/portlog" --bind-ro="$here:/t" --bind="$work/out:/out" \
+		< /dev/null >> "$work/console" 2>&1 &
+	machine=$!
+	wait "$machine"
+	status=$?
+	machine=
+done
 
 [ ! -e "$work/out/tap" ] || cat "$work/out/tap"
 [ -z "${NSPAWN_KEEP:-}" ] || { mkdir -p "$NSPAWN_KEEP" && cp "$work/console" "$work"/out/* "$NSPAWN_KEEP/"; }
