@@ -11,10 +11,12 @@
 #include "enrich/boot_times.h"
 #include "pipeline/pipeline.h"
 #include "sink/history.h"
+#include "sink/sinks.h"
 #include "sink/writer.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
+#include "util/human.h"
 #include "util/parse.h"
 #include "util/privileges.h"
 
@@ -25,10 +27,10 @@
 /*
  * What is needed once the hooks are on. The loop: /proc of other users' processes (whose descriptors want both of the
  * first); CAP_SYS_ADMIN to ask the kernel about sockets in other network namespaces, for which there is no other way than
- * to enter them, and for bpf(2) on maps before Linux 5.19. The writer: files that are not root's.
+ * to enter them, and for bpf(2) on maps before Linux 5.19. Sinks: files that are not root's.
  */
 #define LOOP_KEEPS "cap_dac_read_search,cap_sys_ptrace,cap_sys_admin"
-#define WRITER_KEEPS "cap_dac_override,cap_chown"
+#define SINK_KEEPS "cap_dac_override,cap_chown"
 
 struct record_opts {
 	const char *store;
@@ -41,6 +43,8 @@ struct record_opts {
 	uint64_t duration_ns; /* 0: until a signal */
 	uint64_t queue_bytes;
 	const char *netns; /* NULL: all */
+	const char *sinks[WRITER_SINKS_MAX];
+	size_t n_sinks;
 };
 
 /* One of "30d" and "512M": a size ends in a letter that no time has. */
@@ -72,12 +76,23 @@ static int set_retain(void *opts, const char *text)
 	return r;
 }
 
+static int set_sink(void *opts, const char *text)
+{
+	struct record_opts *o = opts;
+
+	if (o->n_sinks == ARRAY_SIZE(o->sinks))
+		return fail_text(-EINVAL, "--sink can be given %zu times", o->n_sinks);
+	o->sinks[o->n_sinks++] = text;
+	return 0;
+}
+
 #define AT(member) offsetof(struct record_opts, member)
 
 /* clang-format off */
 static const struct arg record_args[] = {
 	{ 0,   "store",     ARG_STRING, AT(store), "FILE", "the history; " STORE_DEFAULT },
 	{ 0,   "retain",    ARG_CALL,   0, "AGE,SIZE", "keep so much of it; 30d,512M", set_retain },
+	{ 0,   "sink",      ARG_CALL,   0, "KIND:ARG FILTER", "send events elsewhere too; again for more", set_sink },
 	{ 0,   "ephemeral", ARG_FLAG,   AT(ephemeral), NULL, "binds to port 0 too, and their releases" },
 	{ 0,   "autobind",  ARG_FLAG,   AT(autobind), NULL, "ports taken by connect or sendto too" },
 	{ 0,   "hooks",     ARG_CHOICE, AT(hooks), "auto|fexit|tracepoint", "which kernel hooks to use" },
@@ -104,30 +119,54 @@ static void record_defaults(void *opts)
 struct recorder {
 	const struct record_opts *opts;
 	struct service service;
+	struct history_options history;
+	struct sinks sinks;
+	struct writer_sink writer_sinks[WRITER_SINKS_MAX];
+	size_t n;
+	struct writer *writer; /* while it is open */
 };
+
+/* Not the recorder's own: a sink that hangs at the end is left behind with it. */
+static struct writer_gauge gauges[WRITER_SINKS_MAX];
+
+static void say_text(struct buf *b, const char *before, const char *text)
+{
+	buf_visible(b, before, strlen(before));
+	buf_visible(b, text, strlen(text));
+}
 
 static void say_line(struct buf *b, const char *before, const char *text)
 {
-	buf_puts(b, before);
-	buf_visible(b, text, strlen(text));
+	say_text(b, before, text);
 	buf_putc(b, '\n');
 }
 
-/* A sink has failed or works again. In one write: two threads share standard error. */
-static void say(void *arg, const char *sink, const char *story, const char *remedy)
+/* "works again; 1,204 events were missed", and other news of a sink. In one write: threads share standard error. */
+static void say(void *arg, const struct writer_news *news)
 {
 	struct recorder *rec = arg;
+	char count[HUMAN_LEN], before[300];
 	struct buf b = { 0 };
 
-	service_trouble(&rec->service, sink, story);
-	if (story) {
-		buf_printf(&b, "portlog: %s: ", sink);
-		say_line(&b, "", story);
-		if (remedy[0])
-			say_line(&b, "portlog: ", remedy);
-		buf_printf(&b, "portlog: %s: events wait in memory; it is tried again every second\n", sink);
+	human_count(news->missed, count);
+	snprintf(before, sizeof(before), "portlog: %s: ", news->sink);
+	if (news->event == WRITER_FAILED) {
+		service_trouble(&rec->service, news->sink, news->story);
+		say_line(&b, before, news->story);
+		if (news->remedy[0])
+			say_line(&b, "portlog: ", news->remedy);
+		say_line(&b, before, "events wait in memory; it is tried again every second");
+	} else if (news->event == WRITER_FULL) {
+		say_line(&b, before, "no more events can wait for it: they are missed, and counted");
 	} else {
-		buf_printf(&b, "portlog: %s: works again\n", sink);
+		bool works = news->event == WRITER_WORKS;
+
+		if (works)
+			service_trouble(&rec->service, news->sink, NULL);
+		say_text(&b, before, works ? "works again" : "given up");
+		if (news->missed)
+			buf_printf(&b, "; %s event%s missed", count, news->missed == 1 ? " was" : "s were");
+		buf_putc(&b, '\n');
 	}
 	(void)buf_write(&b, STDERR_FILENO);
 	buf_done(&b);
@@ -151,7 +190,10 @@ static int store_try(struct recorder *rec)
 	}
 	if (is_for_good(r))
 		return r;
-	say(rec, "history", fail_story(), fail_remedy());
+	say(rec, &(struct writer_news){ .event = WRITER_FAILED,
+					.sink = "history",
+					.story = fail_story(),
+					.remedy = fail_remedy() });
 	fail_clear();
 	return 0;
 }
@@ -171,9 +213,9 @@ static void privileges_drop(const struct recorder *rec, const char *who, const c
 			privileges_text(text, sizeof(text)));
 }
 
-static void writer_begins(void *arg)
+static void sink_begins(void *arg, const char *sink)
 {
-	privileges_drop(arg, "writer", WRITER_KEEPS);
+	privileges_drop(arg, sink, SINK_KEEPS);
 }
 
 static void recorder_synced(void *arg, const struct pipeline_stats *s)
@@ -196,7 +238,29 @@ static void recorder_reopen(void *arg)
 	struct recorder *rec = arg;
 
 	service_reloading(&rec->service);
+	writer_reopen(rec->writer);
 	service_reloaded(&rec->service);
+}
+
+/* For SIGUSR1. */
+static void recorder_figures(void *arg)
+{
+	struct recorder *rec = arg;
+	char written[HUMAN_LEN], missed[HUMAN_LEN];
+	struct buf b = { 0 };
+
+	for (size_t i = 0; i < rec->n; i++) {
+		const struct writer_sink *s = &rec->writer_sinks[i];
+		const char *name = s->name ? s->name : s->ops->name;
+
+		say_text(&b, "portlog: ", name);
+		buf_printf(&b, ": %s events written, %s missed, %llu KiB wait%s\n",
+			   human_count(s->gauge->written, written), human_count(s->gauge->missed, missed),
+			   (unsigned long long)(s->gauge->queued + 1023) / 1024,
+			   s->gauge->failing ? "; it fails" : "");
+	}
+	(void)buf_write(&b, STDERR_FILENO);
+	buf_done(&b);
 }
 
 static void recorder_stopping(void *arg)
@@ -226,28 +290,49 @@ static int filter_make(const struct record_opts *o, struct filter **ret_filter,
 	return 0;
 }
 
+static void sink_add(struct recorder *rec, struct writer_sink sink)
+{
+	sink.gauge = &gauges[rec->n];
+	rec->writer_sinks[rec->n++] = sink;
+}
+
+/* The history is the first: its losses are the loop's to tell. */
+static int sinks_read(struct recorder *rec)
+{
+	const struct record_opts *o = rec->opts;
+	int r = 0;
+
+	rec->history = (struct history_options){ .path = o->store,
+						 .limits = o->limits,
+						 .boot_times = boot_times_ask };
+	sink_add(rec, (struct writer_sink){ .ops = &sink_history, .options = { .arg = &rec->history } });
+	for (size_t i = 0; !r && i < o->n_sinks; i++)
+		r = sinks_add(&rec->sinks, o->sinks[i]);
+	for (size_t i = 0; !r && i < rec->sinks.n; i++)
+		sink_add(rec, sink_spec_writer(&rec->sinks.list[i]));
+	return r;
+}
+
 /* The pipeline, with all that looks after it. */
 static int recorder_run(struct recorder *rec, const struct filter *filter, const struct filter_kernel *kernel)
 {
 	static const enum hook_set sets[] = { HOOKS_ANY, HOOKS_FEXIT, HOOKS_TRACEPOINT };
 	const struct record_opts *o = rec->opts;
-	struct history_options history = { .path = o->store,
-					   .limits = o->limits,
-					   .boot_times = boot_times_ask };
-	struct writer_sink sinks[] = { { .ops = &sink_history, .options = { .arg = &history } } };
-	struct writer_options writer = { .sinks = sinks,
-					 .n = 1,
+	struct writer_options writer = { .sinks = rec->writer_sinks,
+					 .n = rec->n,
 					 .queue_bytes = o->queue_bytes,
 					 .say = say,
 					 .say_arg = rec,
-					 .begin = writer_begins,
-					 .begin_arg = rec };
+					 .begin = sink_begins,
+					 .begin_arg = rec,
+					 .handle = &rec->writer };
 	struct sink_options sink = { .fd = -1, .talk_fd = -1, .arg = &writer };
 	const struct pipeline_keeper keeper = {
 		.synced = recorder_synced,
 		.look = recorder_look,
-		/* At a terminal SIGHUP says that it has gone. */
-		.reopen = notify_wanted(&rec->service.notify) ? recorder_reopen : NULL,
+		/* At a terminal SIGHUP says that it has gone, unless there are files to open anew. */
+		.reopen = notify_wanted(&rec->service.notify) || rec->sinks.n ? recorder_reopen : NULL,
+		.figures = recorder_figures,
 		.stopping = recorder_stopping,
 		.arg = rec,
 		.look_ns = service_look_ns(&rec->service),
@@ -272,7 +357,7 @@ static int recorder_run(struct recorder *rec, const struct filter *filter, const
 
 static int record_run(const void *opts, int argc, char **argv)
 {
-	struct recorder rec = { .opts = opts };
+	static struct recorder rec; /* a sink that hangs at the end may look at it still */
 	const struct record_opts *o = opts;
 	struct filter_kernel kernel = { 0 };
 	struct filter *filter = NULL;
@@ -280,9 +365,12 @@ static int record_run(const void *opts, int argc, char **argv)
 
 	if (argc)
 		return fail_text(-EINVAL, "record takes no filter ('%.40s'): history does", argv[0]);
+	rec.opts = opts;
 	r = service_open(&rec.service);
 	if (!r)
 		r = filter_make(o, &filter, &kernel);
+	if (!r)
+		r = sinks_read(&rec);
 	if (!r)
 		r = store_try(&rec);
 	if (!r && !o->quiet)
@@ -290,6 +378,7 @@ static int record_run(const void *opts, int argc, char **argv)
 	if (!r)
 		r = recorder_run(&rec, filter, &kernel);
 	filter_free(filter);
+	sinks_done(&rec.sinks);
 	service_close(&rec.service);
 	return r == PIPELINE_SHORT ? 0 : r;
 }
@@ -298,9 +387,11 @@ const struct cmd cmd_record = {
 	.name = "record",
 	.synopsis = "[OPTIONS]",
 	.summary = "Keep every event in a history on disk",
-	.examples = "  sudo portlog record                           until it is stopped\n"
-		    "  sudo portlog record --retain 7d,100M          keep less\n"
-		    "  sudo portlog record --store /srv/ports.db     elsewhere\n",
+	.examples =
+		"  sudo portlog record                           until it is stopped\n"
+		"  sudo portlog record --retain 7d,100M          keep less\n"
+		"  sudo portlog record --store /srv/ports.db     elsewhere\n"
+		"  sudo portlog record --sink journald --sink 'ndjson:/var/log/portlog.ndjson action listen'\n",
 	.args = record_args,
 	.opts_size = sizeof(struct record_opts),
 	.defaults = record_defaults,

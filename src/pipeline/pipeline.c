@@ -116,8 +116,10 @@ static int signal_taken(void *arg, int number)
 {
 	struct pipeline *p = arg;
 
-	if (number == SIGUSR1)
+	if (number == SIGUSR1) {
 		statistics_print(p);
+		keeper_figures(p);
+	}
 	if (number == SIGHUP && keeper_reopens(p)) {
 		p->config->keeper->reopen(p->config->keeper->arg);
 		return 0;

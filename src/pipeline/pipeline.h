@@ -27,6 +27,7 @@ struct pipeline_keeper {
 		       const struct pipeline_stats *s); /* once: hooks are on, the state is complete */
 	void (*look)(void *arg, const struct pipeline_stats *s); /* every look_ns, and at the end */
 	void (*reopen)(void *arg);                               /* SIGHUP, which then does not end the run */
+	void (*figures)(void *arg);  /* SIGUSR1: what else there is to say, after the run's own */
 	void (*stopping)(void *arg); /* once: the run ends; what is left is told and written after it */
 	void *arg;
 	uint64_t look_ns;

@@ -146,6 +146,7 @@ void keeper_synced(struct pipeline *p);
 void keeper_tick(struct pipeline *p, uint64_t now_ns); /* UINT64_MAX: the end */
 bool keeper_reopens(const struct pipeline *p);
 void keeper_stopping(const struct pipeline *p);
+void keeper_figures(const struct pipeline *p);
 
 int pipeline_look(struct pipeline *p); /* pipeline.c: have signals and exits come? 0 or negative errno */
 

@@ -82,3 +82,11 @@ void keeper_stopping(const struct pipeline *p)
 	if (k && k->stopping)
 		k->stopping(k->arg);
 }
+
+void keeper_figures(const struct pipeline *p)
+{
+	const struct pipeline_keeper *k = p->config->keeper;
+
+	if (k && k->figures)
+		k->figures(k->arg);
+}

@@ -46,13 +46,33 @@ struct sink_ops {
 	int (*tick)(void *state, uint64_t now_ns, uint64_t *ret_next_ns);
 	/* Write out what is buffered; called when the ring has been drained. */
 	int (*flush)(void *state);
-	/* Forget what was written since the last flush: it is written again. NULL: it cannot. */
+	/*
+	 * Forget what was written since the last flush: it is written again. NULL: it cannot; then an event whose write
+	 * failed is given again, and what a flush could not write the sink keeps for the next one.
+	 */
 	void (*undo)(void *state);
+	/* SIGHUP: let go of the file and open what now has its name. 0 or negative errno with a story. NULL: nothing to do. */
+	int (*reopen)(void *state);
 	/* Events that found no room since it was opened, as far as they are to be told now. NULL: none ever. */
 	uint64_t (*lost)(void *state);
 	/* What could not be shown any more is dropped; frees @state. NULL is fine. */
 	void (*close)(void *state);
 };
+
+/* What `record --sink KIND:ARGUMENT FILTER` can name. The argument is options.arg of its ops, a const char *. */
+struct sink_kind {
+	const struct sink_ops *ops;
+	const char *argument; /* what help calls it; NULL: it takes none */
+	bool optional;        /* it may be left out: then it is NULL */
+	const char *filter;   /* where none is given; NULL: all events */
+};
+
+/* To add one: src/sink/x.c with a `const struct sink_kind kind_x`, and X(x) here. One that is not built in is NULL. */
+#define SINKS(X) X(ndjson) X(journald)
+
+#define SINK_DECLARE(x) extern const struct sink_kind kind_##x __attribute__((weak));
+SINKS(SINK_DECLARE)
+#undef SINK_DECLARE
 
 /* To @fd, waiting for its reader as @o says. As buf_write(). */
 static inline int sink_put(const struct sink_options *o, struct buf *b, int fd)
@@ -62,6 +82,7 @@ static inline int sink_put(const struct sink_options *o, struct buf *b, int fd)
 
 extern const struct sink_ops sink_text;
 extern const struct sink_ops sink_ndjson;
+extern const struct sink_ops sink_ndjson_file; /* --sink ndjson:FILE */
 extern const struct sink_ops sink_report; /* for sink/report.h's reader */
 
 #endif

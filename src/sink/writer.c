@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The writer. An event is copied once; each sink's queue has a pointer to it, and the last one frees it. A sink that can
- * undo (the store) keeps what it has written until it is flushed, to write it again after an error.
+ * The writer. Each sink has its own thread, lock, queue and copies of events: they share nothing. A sink that can undo (the
+ * store, a file) keeps what it has written until it is flushed, to write it again after an error.
  */
 #include "sink/writer.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,44 +22,72 @@
 #define TAKE 256
 #define RETRY_NS NS_PER_S
 #define PATIENCE_NS (3 * NS_PER_S) /* at the end, with a sink that fails */
+#define HANGING_NS (5 * NS_PER_S)  /* at the end, with one that does not come back */
+#define SAY_NS (10 * NS_PER_S)     /* between two troubles of one sink that are told one by one */
 
 struct item {
-	struct view *view;
+	struct view *view; /* NULL: open the file anew */
 	size_t size;
-	unsigned refs; /* under the lock */
 };
 
 /* A ring of items: [head, at) written and not flushed, [at, tail) to be written. */
 struct queue {
-	struct item **items;
+	struct item *items;
 	size_t room; /* a power of two */
 	size_t head, at, tail;
 	size_t bytes;
 	size_t bytes_max;
-	uint64_t missed; /* had no room */
+};
+
+/* Events that found no room since the last one that did: none is let in before this is told in the same queue. */
+struct gap {
+	uint64_t count; /* 0: there is none */
+	struct record last;
+	struct session session;
+};
+
+/* What was said of a sink that does not work, and not yet taken back. */
+struct trouble {
+	bool open, said;
+	uint64_t missed;  /* meanwhile */
+	uint64_t next_ns; /* none is said before */
 };
 
 struct outlet {
+	const struct writer *writer;
 	const struct sink_ops *ops;
+	const struct filter *filter;
+	struct writer_gauge *gauge;
+	char *name;
 	void *state;
-	struct queue queue;
+	bool first;
+
+	/* the thread's */
 	uint64_t dirty_ns; /* when the first unflushed event was written; 0: none */
 	uint64_t retry_ns; /* not before; 0: it works */
 	uint64_t tick_ns;  /* when it wants to be called; 0: not */
-	uint64_t refused;  /* events that it could not take */
-	bool failed;
+	bool tick_failed;
+	uint64_t end_ns; /* when it has to end, whatever is left; 0: nobody asked */
+
+	unsigned unwoken; /* the loop's: events that the thread was not woken for */
+
+	pthread_t thread;
+	pthread_cond_t wake, gone;
+	pthread_mutex_t lock; /* for what is below */
+	struct queue queue;
+	struct gap gap;
+	struct trouble trouble;
+	bool failing;
+	bool started, stop, sleeping, ended;
+
+	struct writer_gauge own_gauge; /* where nobody gave one */
+	_Atomic uint64_t lost;         /* as far as it may be told */
 };
 
-struct sink_thread {
+struct writer {
 	struct writer_options o;
 	struct outlet outlets[WRITER_SINKS_MAX];
 	size_t n;
-	pthread_t thread;
-	pthread_mutex_t lock; /* queues, refs, stop */
-	pthread_cond_t wake;
-	bool started, stop, sleeping;
-	unsigned unwoken;      /* events that the thread was not woken for; the loop's */
-	_Atomic uint64_t lost; /* of the first sink, as far as it may be told */
 };
 
 static uint64_t now_ns(void)
@@ -71,12 +98,70 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- queues, under the lock ---- */
+/* A loss is told, and a trouble over, when there is room for what follows. */
+static bool has_ease(const struct queue *q)
+{
+	return q->bytes <= q->bytes_max / 2;
+}
+
+/* ---- what is said ---- */
+
+static void say(const struct outlet *out, enum writer_event event, uint64_t missed)
+{
+	struct writer_news news = {
+		.event = event,
+		.sink = out->name,
+		.story = event == WRITER_FAILED ? fail_story() : "",
+		.remedy = event == WRITER_FAILED ? fail_remedy() : "",
+		.missed = missed,
+	};
+
+	if (out->writer->o.say)
+		out->writer->o.say(out->writer->o.say_arg, &news);
+}
+
+/* Under the lock: something is wrong. True: that is to be said. A sink that flaps is told now and then, with the sum. */
+static bool trouble_begins(struct outlet *out)
+{
+	if (!out->trouble.open)
+		out->trouble.said = false;
+	out->trouble.open = true;
+	if (now_ns() < out->trouble.next_ns)
+		return false;
+	out->trouble.said = true;
+	return true;
+}
+
+/* When a trouble that is over may be said to be; UINT64_MAX: there is none, or it is not over. Under the lock. */
+static uint64_t trouble_due(const struct outlet *out)
+{
+	if (!out->trouble.open || out->failing || out->gap.count || !has_ease(&out->queue))
+		return UINT64_MAX;
+	return out->trouble.said ? 0 : out->trouble.next_ns;
+}
+
+static void trouble_ends(struct outlet *out, bool at_once)
+{
+	uint64_t now = now_ns(), due, missed;
+
+	pthread_mutex_lock(&out->lock);
+	due = trouble_due(out);
+	missed = out->trouble.missed;
+	if (due != UINT64_MAX && (at_once || now >= due))
+		out->trouble = (struct trouble){ .next_ns = now + SAY_NS };
+	else
+		due = UINT64_MAX;
+	pthread_mutex_unlock(&out->lock);
+	if (due != UINT64_MAX)
+		say(out, WRITER_WORKS, missed);
+}
+
+/* ---- the queue, under the lock ---- */
 
 static bool queue_grow(struct queue *q)
 {
 	size_t room = q->room ? q->room * 2 : 256;
-	struct item **items = calloc(room, sizeof(struct item *));
+	struct item *items = calloc(room, sizeof(*items));
 
 	if (!items)
 		return false;
@@ -89,40 +174,35 @@ static bool queue_grow(struct queue *q)
 }
 
 /* What tells of the stream itself, a loss above all, has as much room again: else a loss of a loss were not counted. */
-static size_t queue_limit(const struct queue *q, const struct item *it)
+static bool queue_has_room(const struct queue *q, const struct item *it)
 {
-	return it->view->rec->has_socket ? q->bytes_max : q->bytes_max * 2;
+	bool about_a_socket = it->view && it->view->rec->has_socket;
+
+	return q->bytes + it->size <= (about_a_socket ? q->bytes_max : q->bytes_max * 2);
 }
 
-static bool queue_push(struct queue *q, struct item *it)
+static bool queue_push(struct queue *q, const struct item *it)
 {
-	if (q->bytes + it->size > queue_limit(q, it) || (q->tail - q->head == q->room && !queue_grow(q))) {
-		q->missed++;
+	if (!queue_has_room(q, it) || (q->tail - q->head == q->room && !queue_grow(q)))
 		return false;
-	}
-	q->items[q->tail++ & (q->room - 1)] = it;
+	q->items[q->tail++ & (q->room - 1)] = *it;
 	q->bytes += it->size;
-	it->refs++;
 	return true;
 }
 
-static void item_drop(struct item *it)
+/* What has been written is kept no longer; returns how many events. */
+static size_t queue_release(struct queue *q)
 {
-	if (--it->refs)
-		return;
-	view_copy_free(it->view);
-	free(it);
-}
+	size_t events = 0;
 
-/* What has been written is kept no longer. */
-static void queue_release(struct queue *q)
-{
 	for (; q->head != q->at; q->head++) {
-		struct item *it = q->items[q->head & (q->room - 1)];
+		struct item *it = &q->items[q->head & (q->room - 1)];
 
+		events += it->view != NULL;
 		q->bytes -= it->size;
-		item_drop(it);
+		view_copy_free(it->view);
 	}
+	return events;
 }
 
 static bool queue_has_work(const struct queue *q)
@@ -130,129 +210,209 @@ static bool queue_has_work(const struct queue *q)
 	return q->at != q->tail;
 }
 
-/* A loss is told when what tells it has room. */
-static void lost_publish(struct sink_thread *w)
-{
-	const struct queue *q = &w->outlets[0].queue;
+/* ---- what is missed, under the lock ---- */
 
-	if (q->bytes <= q->bytes_max / 2)
-		atomic_store_explicit(&w->lost, q->missed, memory_order_relaxed);
+static void gauge_queue(struct outlet *out)
+{
+	atomic_store_explicit(&out->gauge->queued, out->queue.bytes, memory_order_relaxed);
 }
 
-/* ---- one sink, without the lock ---- */
-
-static void outlet_failed(struct sink_thread *w, struct outlet *out)
+static void missed_add(struct outlet *out, uint64_t n)
 {
-	if (!out->failed && w->o.say)
-		w->o.say(w->o.say_arg, out->ops->name, fail_story(), fail_remedy());
-	out->failed = true;
+	atomic_fetch_add_explicit(&out->gauge->missed, n, memory_order_relaxed);
+	out->trouble.missed += n;
+}
+
+/* True: that is to be said. */
+static bool event_missed(struct outlet *out, const struct view *v)
+{
+	bool news = out->trouble.missed == 0 && trouble_begins(out);
+
+	missed_add(out, 1);
+	if (out->first)
+		return news;
+	if (!out->gap.count && v->session)
+		out->gap.session = *v->session;
+	out->gap.count++;
+	out->gap.last = *v->rec;
+	return news;
+}
+
+static void lost_publish(struct outlet *out)
+{
+	if (has_ease(&out->queue))
+		atomic_store_explicit(&out->lost,
+				      atomic_load_explicit(&out->gauge->missed, memory_order_relaxed),
+				      memory_order_relaxed);
+}
+
+/* The event that stands for those that are missing, in the place of the last of them. */
+static void gap_close(struct outlet *out)
+{
+	const struct gap *gap = &out->gap;
+	struct record rec = { .action = ACTION_LOST,
+			      .seq = gap->last.seq,
+			      .time_ns = gap->last.time_ns,
+			      .wall_ns = gap->last.wall_ns,
+			      .lost_where = LOST_QUEUE,
+			      .count = gap->count };
+	const struct view v = { .rec = &rec, .session = &gap->session };
+	struct item it;
+
+	if (!gap->count || !has_ease(&out->queue))
+		return;
+	it.view = view_copy(&v, &it.size);
+	if (it.view && queue_push(&out->queue, &it))
+		out->gap.count = 0;
+	else
+		view_copy_free(it.view);
+}
+
+/* ---- one sink, on its thread, without the lock ---- */
+
+static void outlet_failed(struct outlet *out)
+{
+	bool news;
+
+	pthread_mutex_lock(&out->lock);
+	news = !out->failing && trouble_begins(out);
+	out->failing = true;
+	pthread_mutex_unlock(&out->lock);
+	atomic_store_explicit(&out->gauge->failing, true, memory_order_relaxed);
+	if (news)
+		say(out, WRITER_FAILED, 0);
 	out->retry_ns = now_ns() + RETRY_NS;
 	fail_clear();
 }
 
-static void outlet_works(struct sink_thread *w, struct outlet *out)
+static void outlet_works(struct outlet *out)
 {
-	if (out->failed && w->o.say)
-		w->o.say(w->o.say_arg, out->ops->name, NULL, NULL);
-	out->failed = false;
+	pthread_mutex_lock(&out->lock);
+	out->failing = false;
+	pthread_mutex_unlock(&out->lock);
+	atomic_store_explicit(&out->gauge->failing, false, memory_order_relaxed);
 	out->retry_ns = 0;
 }
 
-/* Write again from the last flush on, later; who cannot undo has missed the event. */
-static void outlet_undo(struct sink_thread *w, struct outlet *out)
+static void outlet_release(struct outlet *out)
 {
-	outlet_failed(w, out);
+	size_t n = queue_release(&out->queue);
+
+	atomic_fetch_add_explicit(&out->gauge->written, n, memory_order_relaxed);
+	lost_publish(out);
+	gap_close(out);
+	gauge_queue(out);
+}
+
+/* Later it is written again: from the last flush on, or (@n, who cannot undo) from so many before the next one. */
+static void outlet_undo(struct outlet *out, size_t n)
+{
+	outlet_failed(out);
 	if (out->ops->undo)
 		out->ops->undo(out->state);
 	out->dirty_ns = 0;
-	pthread_mutex_lock(&w->lock);
-	if (out->ops->undo) {
-		out->queue.at = out->queue.head;
-	} else {
-		out->refused++;
-		queue_release(&out->queue);
-	}
-	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_lock(&out->lock);
+	out->queue.at = out->ops->undo ? out->queue.head : out->queue.at - n;
+	outlet_release(out);
+	pthread_mutex_unlock(&out->lock);
 }
 
-/* Up to @max events to write; few and long visits to the queue, since the loop comes there for each event. */
-static size_t outlet_take(struct sink_thread *w, struct outlet *out, struct item **items, size_t max)
-{
-	struct queue *q = &out->queue;
-	size_t n = 0;
-
-	pthread_mutex_lock(&w->lock);
-	while (n < max && queue_has_work(q))
-		items[n++] = q->items[q->at++ & (q->room - 1)];
-	pthread_mutex_unlock(&w->lock);
-	return n;
-}
-
-static void outlet_flush(struct sink_thread *w, struct outlet *out)
+static bool outlet_flush(struct outlet *out)
 {
 	int r = out->ops->flush ? out->ops->flush(out->state) : 0;
 
 	if (r < 0) {
-		outlet_undo(w, out);
-		return;
+		outlet_undo(out, 0);
+		return false;
 	}
-	outlet_works(w, out);
+	outlet_works(out);
 	out->dirty_ns = 0;
-	pthread_mutex_lock(&w->lock);
-	queue_release(&out->queue);
-	lost_publish(w);
-	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_lock(&out->lock);
+	outlet_release(out);
+	pthread_mutex_unlock(&out->lock);
+	return true;
+}
+
+/* Up to @max events to write; few and long visits to the queue, since the loop comes there for each event. */
+static size_t outlet_take(struct outlet *out, struct item *items, size_t max)
+{
+	struct queue *q = &out->queue;
+	size_t n = 0;
+
+	pthread_mutex_lock(&out->lock);
+	while (n < max && queue_has_work(q))
+		items[n++] = q->items[q->at++ & (q->room - 1)];
+	pthread_mutex_unlock(&out->lock);
+	return n;
 }
 
 /* Those after one that fails: they are to be written as well. */
-static void outlet_give_back(struct sink_thread *w, struct outlet *out, size_t n)
+static void outlet_give_back(struct outlet *out, size_t n)
 {
-	pthread_mutex_lock(&w->lock);
+	pthread_mutex_lock(&out->lock);
 	out->queue.at -= n;
-	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&out->lock);
 }
 
-static bool items_write(struct sink_thread *w, struct outlet *out, struct item **items, size_t n)
+/* What came before is in the file that is let go. */
+static void outlet_reopen(struct outlet *out)
+{
+	if (outlet_flush(out) && out->ops->reopen(out->state) < 0)
+		outlet_failed(out);
+}
+
+/* False: there is no use in going on now. */
+static bool items_write(struct outlet *out, const struct item *items, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
+		if (!items[i].view) {
+			outlet_give_back(out, n - i - 1);
+			outlet_reopen(out);
+			return false;
+		}
 		if (!out->dirty_ns)
 			out->dirty_ns = now_ns();
-		if (out->ops->write(out->state, items[i]->view) >= 0)
+		if (out->ops->write(out->state, items[i].view) >= 0)
 			continue;
-		outlet_give_back(w, out, n - i - 1);
-		outlet_undo(w, out);
+		outlet_give_back(out, n - i - 1);
+		outlet_undo(out, 1);
 		return false;
 	}
 	return true;
 }
 
-static void outlet_write(struct sink_thread *w, struct outlet *out)
+static void outlet_write(struct outlet *out)
 {
-	struct item *items[TAKE];
+	struct item items[TAKE];
 	size_t n, all = 0;
 
 	do {
-		n = outlet_take(w, out, items, TAKE);
-		if (!items_write(w, out, items, n))
+		n = outlet_take(out, items, TAKE);
+		if (!items_write(out, items, n))
 			return;
 		all += n;
 	} while (n == TAKE && all < BATCH);
 	if (out->dirty_ns &&
 	    (out->queue.at - out->queue.head >= BATCH || now_ns() - out->dirty_ns >= FLUSH_NS))
-		outlet_flush(w, out);
+		(void)outlet_flush(out);
 }
 
 /* With nothing unflushed, so that an error loses nothing. */
-static void outlet_tick(struct sink_thread *w, struct outlet *out, uint64_t now)
+static void outlet_tick(struct outlet *out, uint64_t now)
 {
 	if (!out->ops->tick || (out->tick_ns && out->tick_ns > now))
 		return;
-	if (out->dirty_ns)
-		outlet_flush(w, out);
-	if (out->dirty_ns || out->ops->tick(out->state, now, &out->tick_ns) >= 0)
+	if (out->dirty_ns && !outlet_flush(out))
 		return;
+	if (out->ops->tick(out->state, now, &out->tick_ns) >= 0) {
+		if (out->tick_failed)
+			outlet_works(out);
+		out->tick_failed = false;
+		return;
+	}
+	out->tick_failed = true;
 	out->tick_ns = now + RETRY_NS;
-	outlet_failed(w, out);
+	outlet_failed(out);
 	if (out->ops->undo)
 		out->ops->undo(out->state);
 }
@@ -265,11 +425,14 @@ static void earlier(uint64_t *when, uint64_t other)
 		*when = other;
 }
 
-/* When there is something to do for @out; UINT64_MAX: when something comes. Under the lock. */
+/* When there is something to do; UINT64_MAX: when something comes. Under the lock. */
 static uint64_t outlet_due(const struct outlet *out)
 {
-	uint64_t when = UINT64_MAX;
+	uint64_t when = UINT64_MAX, over = trouble_due(out);
 
+	if (over == 0 || (out->gap.count && has_ease(&out->queue)))
+		return 0;
+	earlier(&when, over);
 	earlier(&when, out->tick_ns);
 	if (out->retry_ns && queue_has_work(&out->queue))
 		earlier(&when, out->retry_ns);
@@ -277,235 +440,329 @@ static uint64_t outlet_due(const struct outlet *out)
 		return 0;
 	if (out->dirty_ns)
 		earlier(&when, out->dirty_ns + FLUSH_NS);
+	if (out->end_ns)
+		earlier(&when, out->end_ns);
 	return when;
 }
 
-static bool is_finished(const struct sink_thread *w)
+static bool is_finished(const struct outlet *out)
 {
-	for (size_t i = 0; i < w->n; i++)
-		if (w->outlets[i].queue.head != w->outlets[i].queue.tail)
-			return false;
-	return true;
+	return out->queue.head == out->queue.tail && !out->gap.count;
 }
 
 /* Until @when_ns of the boot clock, or a signal. A suspended machine is late by that. */
-static void wait_until(struct sink_thread *w, uint64_t when_ns)
+static void wait_until(struct outlet *out, pthread_cond_t *cond, uint64_t when_ns)
 {
 	uint64_t now = now_ns(), span = when_ns > now ? when_ns - now : 0;
 	struct timespec until;
 
 	if (when_ns == UINT64_MAX) {
-		pthread_cond_wait(&w->wake, &w->lock);
+		pthread_cond_wait(cond, &out->lock);
 		return;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	span += (uint64_t)until.tv_nsec;
 	until.tv_sec += (time_t)(span / NS_PER_S);
 	until.tv_nsec = (long)(span % NS_PER_S);
-	(void)pthread_cond_timedwait(&w->wake, &w->lock, &until);
+	(void)pthread_cond_timedwait(cond, &out->lock, &until);
 }
 
 /* False: there is nothing left to do, for ever. */
-static bool thread_sleep(struct sink_thread *w, uint64_t *end_ns)
+static bool outlet_sleep(struct outlet *out)
 {
-	uint64_t when = UINT64_MAX;
-	bool stop;
+	uint64_t when;
+	bool end;
 
-	pthread_mutex_lock(&w->lock);
-	for (size_t i = 0; i < w->n; i++) {
-		uint64_t due = outlet_due(&w->outlets[i]);
-
-		when = due < when ? due : when;
-	}
-	if (w->stop && !*end_ns)
-		*end_ns = now_ns() + PATIENCE_NS;
-	if (w->stop)
-		earlier(&when, *end_ns);
-	w->sleeping = when > now_ns() && !(w->stop && is_finished(w));
-	if (w->sleeping)
-		wait_until(w, when);
-	w->sleeping = false;
-	stop = w->stop && (is_finished(w) || (*end_ns && now_ns() >= *end_ns));
-	pthread_mutex_unlock(&w->lock);
-	return !stop;
+	pthread_mutex_lock(&out->lock);
+	if (out->stop && !out->end_ns)
+		out->end_ns = now_ns() + PATIENCE_NS;
+	when = outlet_due(out);
+	out->sleeping = when > now_ns() && !(out->stop && is_finished(out));
+	if (out->sleeping)
+		wait_until(out, &out->wake, when);
+	out->sleeping = false;
+	end = out->stop && (is_finished(out) || (out->end_ns && now_ns() >= out->end_ns));
+	pthread_mutex_unlock(&out->lock);
+	return !end;
 }
 
-static bool may_write(const struct outlet *out, uint64_t now)
+static void outlet_round(struct outlet *out)
 {
-	return !out->retry_ns || now >= out->retry_ns;
-}
-
-static void *thread_run(void *arg)
-{
-	struct sink_thread *w = arg;
-	uint64_t end_ns = 0;
 	bool stop;
 
-	if (w->o.begin)
-		w->o.begin(w->o.begin_arg);
-	do {
-		pthread_mutex_lock(&w->lock);
-		stop = w->stop;
-		pthread_mutex_unlock(&w->lock);
-		for (size_t i = 0; i < w->n; i++) {
-			struct outlet *out = &w->outlets[i];
+	pthread_mutex_lock(&out->lock);
+	stop = out->stop;
+	gap_close(out);
+	pthread_mutex_unlock(&out->lock);
+	if (!out->retry_ns || now_ns() >= out->retry_ns)
+		outlet_write(out);
+	if (stop && out->dirty_ns)
+		(void)outlet_flush(out);
+	outlet_tick(out, now_ns());
+	trouble_ends(out, false);
+}
 
-			if (may_write(out, now_ns()))
-				outlet_write(w, out);
-			if (stop && out->dirty_ns)
-				outlet_flush(w, out);
-			outlet_tick(w, out, now_ns());
-		}
-	} while (thread_sleep(w, &end_ns));
+static void *outlet_run(void *arg)
+{
+	struct outlet *out = arg;
+
+	if (out->writer->o.begin)
+		out->writer->o.begin(out->writer->o.begin_arg, out->name);
+	do
+		outlet_round(out);
+	while (outlet_sleep(out));
+	outlet_tick(out, UINT64_MAX);
+	trouble_ends(out, true);
+	pthread_mutex_lock(&out->lock);
+	out->ended = true;
+	pthread_cond_signal(&out->gone);
+	pthread_mutex_unlock(&out->lock);
 	return NULL;
 }
 
 /* Signals are the loop's. */
-static int thread_start(struct sink_thread *w)
+static int thread_start(struct outlet *out)
 {
 	sigset_t all, before;
 	int r;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&w->thread, NULL, thread_run, w);
+	r = pthread_create(&out->thread, NULL, outlet_run, out);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	w->started = !r;
-	return r ? fail(-r, "start the writer") : 0;
+	out->started = !r;
+	return r ? fail(-r, "start a thread for %s", out->name) : 0;
 }
 
-/* ---- the form ---- */
+/* ---- the end ---- */
+
+static void outlet_stop(struct outlet *out)
+{
+	pthread_mutex_lock(&out->lock);
+	out->stop = true;
+	pthread_cond_signal(&out->wake);
+	pthread_mutex_unlock(&out->lock);
+}
+
+/* Events in the queue that no file has seen: under the lock. */
+static uint64_t queue_left(const struct queue *q)
+{
+	uint64_t n = 0;
+
+	for (size_t i = q->head; i != q->tail; i++) {
+		const struct view *v = q->items[i & (q->room - 1)].view;
+
+		n += v && v->rec->action != ACTION_LOST; /* those were counted when they were missed */
+	}
+	return n;
+}
+
+/* False: it hangs, and keeps what it has. */
+static bool outlet_join(struct outlet *out, uint64_t until_ns)
+{
+	uint64_t left, missed;
+	bool ended;
+
+	pthread_mutex_lock(&out->lock);
+	while (out->started && !out->ended && now_ns() < until_ns)
+		wait_until(out, &out->gone, until_ns);
+	ended = !out->started || out->ended;
+	left = queue_left(&out->queue);
+	missed_add(out, left);
+	missed = out->trouble.missed;
+	pthread_mutex_unlock(&out->lock);
+	if (missed)
+		say(out, WRITER_GAVE_UP, missed);
+	if (!out->started)
+		return true;
+	if (ended)
+		pthread_join(out->thread, NULL);
+	else
+		pthread_detach(out->thread);
+	return ended;
+}
+
+static void outlet_done(struct outlet *out)
+{
+	out->ops->close(out->state);
+	out->queue.at = out->queue.tail;
+	queue_release(&out->queue);
+	free(out->queue.items);
+	free(out->name);
+	pthread_cond_destroy(&out->wake);
+	pthread_cond_destroy(&out->gone);
+	pthread_mutex_destroy(&out->lock);
+}
 
 static void writer_close(void *state)
 {
-	struct sink_thread *w = state;
+	struct writer *w = state;
+	uint64_t until_ns = now_ns() + HANGING_NS;
+	bool hangs = false;
 
 	if (!w)
 		return;
-	pthread_mutex_lock(&w->lock);
-	w->stop = true;
-	pthread_cond_signal(&w->wake);
-	pthread_mutex_unlock(&w->lock);
-	if (w->started)
-		pthread_join(w->thread, NULL);
+	if (w->o.handle)
+		*w->o.handle = NULL;
+	for (size_t i = 0; i < w->n; i++)
+		outlet_stop(&w->outlets[i]);
 	for (size_t i = 0; i < w->n; i++) {
-		struct outlet *out = &w->outlets[i];
-
-		out->ops->close(out->state);
-		out->queue.at = out->queue.tail;
-		queue_release(&out->queue);
-		free(out->queue.items);
+		if (outlet_join(&w->outlets[i], until_ns))
+			outlet_done(&w->outlets[i]);
+		else
+			hangs = true;
 	}
-	pthread_cond_destroy(&w->wake);
-	pthread_mutex_destroy(&w->lock);
-	free(w);
+	if (!hangs) /* else a thread is still in there; the end of the program ends it too */
+		free(w);
 }
 
-static int outlets_open(struct sink_thread *w)
-{
-	for (size_t i = 0; i < w->o.n; i++) {
-		const struct writer_sink *from = &w->o.sinks[i];
-		struct outlet *out = &w->outlets[i];
-		int r = from->ops->open(&from->options, &out->state);
+/* ---- the beginning ---- */
 
-		if (r < 0)
-			return r;
-		out->ops = from->ops;
-		out->queue.bytes_max = w->o.queue_bytes;
-		w->n++;
+static int outlet_open(struct writer *w, const struct writer_sink *from, struct outlet *out)
+{
+	pthread_condattr_t monotonic;
+	int r;
+
+	out->name = strdup(from->name ? from->name : from->ops->name);
+	if (!out->name)
+		return fail(-ENOMEM, "start the writer");
+	r = from->ops->open(&from->options, &out->state);
+	if (r < 0) {
+		free(out->name);
+		return r;
 	}
-	return thread_start(w);
+	out->writer = w;
+	out->ops = from->ops;
+	out->filter = from->filter;
+	out->gauge = from->gauge ? from->gauge : &out->own_gauge;
+	out->queue.bytes_max = w->o.queue_bytes;
+	out->first = w->n == 0;
+	pthread_mutex_init(&out->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&out->wake, &monotonic);
+	pthread_cond_init(&out->gone, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	w->n++;
+	return 0;
 }
 
 static int writer_open(const struct sink_options *o, void **ret_state)
 {
-	struct sink_thread *w = calloc(1, sizeof(*w));
-	pthread_condattr_t monotonic;
-	int r;
+	struct writer *w = calloc(1, sizeof(*w));
+	int r = 0;
 
 	if (!w)
 		return fail(-ENOMEM, "start the writer");
 	w->o = *(const struct writer_options *)o->arg;
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	r = outlets_open(w);
+	for (size_t i = 0; !r && i < w->o.n; i++)
+		r = outlet_open(w, &w->o.sinks[i], &w->outlets[i]);
+	for (size_t i = 0; !r && i < w->n; i++)
+		r = thread_start(&w->outlets[i]);
 	if (r < 0) {
 		writer_close(w);
 		return r;
 	}
+	if (w->o.handle)
+		*w->o.handle = w;
 	*ret_state = w;
 	return 0;
 }
 
-static void wake(struct sink_thread *w)
+/* ---- the loop's side: it never waits ---- */
+
+static void wake(struct outlet *out)
 {
 	bool sleeping;
 
-	w->unwoken = 0;
-	pthread_mutex_lock(&w->lock);
-	sleeping = w->sleeping;
-	w->sleeping = false; /* once is enough */
-	pthread_mutex_unlock(&w->lock);
+	out->unwoken = 0;
+	pthread_mutex_lock(&out->lock);
+	sleeping = out->sleeping;
+	out->sleeping = false; /* once is enough */
+	pthread_mutex_unlock(&out->lock);
 	if (sleeping)
-		pthread_cond_signal(&w->wake);
+		pthread_cond_signal(&out->wake);
 }
 
-/* Never waits, never fails: what cannot be kept is counted. */
+/* What the loop says of a full queue is about the first sink's: others say it themselves. */
+static bool is_for(const struct outlet *out, const struct view *v)
+{
+	if (!out->first && v->rec->action == ACTION_LOST && v->rec->lost_where == LOST_QUEUE)
+		return false;
+	return filter_match(out->filter, v);
+}
+
+static void outlet_offer(struct outlet *out, const struct view *v)
+{
+	struct item it;
+	bool news = false, waits;
+
+	it.view = view_copy(v, &it.size);
+	pthread_mutex_lock(&out->lock);
+	waits = out->gap.count && v->rec->has_socket; /* what tells of losses is not to be lost itself */
+	if (waits || !it.view || !queue_push(&out->queue, &it)) {
+		news = event_missed(out, v);
+		view_copy_free(it.view);
+	}
+	gauge_queue(out);
+	pthread_mutex_unlock(&out->lock);
+	if (news)
+		say(out, WRITER_FULL, 0);
+	if (++out->unwoken >= WAKE_AT)
+		wake(out);
+}
+
+/* Never fails: what cannot be kept is counted. */
 static int writer_write(void *state, const struct view *v)
 {
-	struct sink_thread *w = state;
-	struct item *it = calloc(1, sizeof(*it));
+	struct writer *w = state;
 
-	if (it) {
-		it->refs = 1;
-		it->view = view_copy(v, &it->size);
-	}
-	pthread_mutex_lock(&w->lock);
-	for (size_t i = 0; i < w->n; i++) {
-		struct queue *q = &w->outlets[i].queue;
-
-		if (it && it->view)
-			(void)queue_push(q, it);
-		else
-			q->missed++;
-	}
-	if (it)
-		item_drop(it);
-	pthread_mutex_unlock(&w->lock);
-	if (++w->unwoken >= WAKE_AT)
-		wake(w);
+	for (size_t i = 0; i < w->n; i++)
+		if (is_for(&w->outlets[i], v))
+			outlet_offer(&w->outlets[i], v);
 	return 0;
 }
 
-/* Called when the ring has been drained: now the other thread may run. */
+/* Called when the ring has been drained: now the other threads may run. */
 static int writer_flush(void *state)
 {
-	struct sink_thread *w = state;
+	struct writer *w = state;
 
-	if (w->unwoken)
-		wake(w);
+	for (size_t i = 0; i < w->n; i++)
+		if (w->outlets[i].unwoken)
+			wake(&w->outlets[i]);
 	return 0;
+}
+
+void writer_reopen(struct writer *w)
+{
+	const struct item it = { 0 };
+
+	for (size_t i = 0; w && i < w->n; i++) {
+		struct outlet *out = &w->outlets[i];
+
+		if (!out->ops->reopen)
+			continue;
+		pthread_mutex_lock(&out->lock);
+		(void)queue_push(&out->queue, &it); /* out of memory: it may be asked for again */
+		pthread_mutex_unlock(&out->lock);
+		wake(out);
+	}
 }
 
 static uint64_t writer_lost(void *state)
 {
-	struct sink_thread *w = state;
+	struct writer *w = state;
 
-	return atomic_load_explicit(&w->lost, memory_order_relaxed);
+	return atomic_load_explicit(&w->outlets[0].lost, memory_order_relaxed);
 }
 
 /* Nothing may happen that would make the loop ask again: while a loss waits to be told it looks by itself. */
 static int writer_tick(void *state, uint64_t now, uint64_t *ret_next_ns)
 {
-	struct sink_thread *w = state;
-	uint64_t missed;
+	struct writer *w = state;
+	uint64_t missed = atomic_load_explicit(&w->outlets[0].gauge->missed, memory_order_relaxed);
 
-	pthread_mutex_lock(&w->lock);
-	missed = w->outlets[0].queue.missed;
-	pthread_mutex_unlock(&w->lock);
 	*ret_next_ns = now != UINT64_MAX && missed != writer_lost(w) ? now + FLUSH_NS : 0;
 	return 0;
 }

@@ -218,18 +218,15 @@ static ssize_t write_some(int fd, const char *data, size_t len)
 	return n < 0 && errno == ENOTSOCK ? write(fd, data, len) : n;
 }
 
-/* Write what can be; *ret_done bytes are out, also when it fails. */
-static int write_all(int fd, const char *data, size_t len, int (*wait)(void *arg, int fd), void *arg,
-		     size_t *ret_done)
+int buf_write_from(const struct buf *b, size_t *at, int fd, int (*wait)(void *arg, int fd), void *arg)
 {
-	int r = 0;
+	int r = b->error;
 
-	*ret_done = 0;
-	while (r == 0 && *ret_done < len) {
-		ssize_t n = write_some(fd, data + *ret_done, len - *ret_done);
+	while (r == 0 && *at < b->len) {
+		ssize_t n = write_some(fd, b->data + *at, b->len - *at);
 
 		if (n >= 0)
-			*ret_done += (size_t)n;
+			*at += (size_t)n;
 		else if (errno == EAGAIN)
 			r = wait(arg, fd);
 		else if (errno != EINTR) /* a socket whose other end is gone says so in words of its own */
@@ -240,12 +237,11 @@ static int write_all(int fd, const char *data, size_t len, int (*wait)(void *arg
 
 int buf_write_waiting(struct buf *b, int fd, int (*wait)(void *arg, int fd), void *arg)
 {
-	size_t done;
-	int r;
+	size_t done = 0;
+	int r = buf_write_from(b, &done, fd, wait, arg);
 
 	if (b->error)
-		return b->error;
-	r = write_all(fd, b->data, b->len, wait, arg, &done);
+		return r;
 	b->len -= done;
 	if (b->len) /* the rest goes first the next time, so that no reader sees the half of a line and then another */
 		memmove(b->data, b->data + done, b->len);

@@ -36,6 +36,8 @@ int buf_write(struct buf *b, int fd);
  * not block; a socket may.
  */
 int buf_write_waiting(struct buf *b, int fd, int (*wait)(void *arg, int fd), void *arg);
+/* The same from offset *at on, which moves on; nothing is taken out of @b. */
+int buf_write_from(const struct buf *b, size_t *at, int fd, int (*wait)(void *arg, int fd), void *arg);
 
 static inline void buf_reset(struct buf *b)
 {

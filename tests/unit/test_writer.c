@@ -35,7 +35,12 @@ struct probe {
 	uint64_t last_seq;
 	unsigned kept; /* flushed */
 	uint64_t last_kept;
-	bool ordered; /* seq only grew */
+	bool ordered;  /* seq only grew */
+	uint64_t lost; /* what `lost` events say is missing */
+	unsigned n_lost;
+	uint64_t lost_seq, before_lost; /* of the last one, and of the event before it */
+	uint64_t reopened_after;        /* the last seq that was flushed before */
+	bool reopened;
 	bool closed;
 };
 
@@ -60,6 +65,12 @@ static int probe_write(void *state, const struct view *v)
 	r = p->error;
 	if (!r) {
 		p->ordered = p->ordered && v->rec->seq > p->last_seq;
+		if (v->rec->action == ACTION_LOST) {
+			p->n_lost++;
+			p->lost += v->rec->count;
+			p->lost_seq = v->rec->seq;
+			p->before_lost = p->last_seq;
+		}
 		p->last_seq = v->rec->seq;
 		p->pending++;
 	}
@@ -95,6 +106,18 @@ static void probe_undo(void *state)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static int probe_reopen(void *state)
+{
+	struct probe *p = state;
+
+	pthread_mutex_lock(&p->lock);
+	p->reopened = true;
+	p->reopened_after = p->last_kept;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
 static void probe_close(void *state)
 {
 	struct probe *p = state;
@@ -112,6 +135,7 @@ static const struct sink_ops sink_plain = { .name = "plain",
 					    .open = probe_open,
 					    .write = probe_write,
 					    .flush = probe_flush,
+					    .reopen = probe_reopen,
 					    .close = probe_close };
 
 struct bench {
@@ -119,20 +143,22 @@ struct bench {
 	struct writer_sink sinks[2];
 	struct writer_options options;
 	void *writer;
+	struct writer *handle;
+	struct writer_gauge gauges[2];
 	_Atomic unsigned complaints, recoveries;
+	_Atomic uint64_t told_missed;
 	uint64_t seq;
 };
 
-static void complain(void *arg, const char *sink, const char *story, const char *remedy)
+static void complain(void *arg, const struct writer_news *news)
 {
 	struct bench *b = arg;
 
-	(void)sink;
-	(void)remedy;
-	if (story)
+	if (news->event == WRITER_FAILED)
 		b->complaints++;
-	else
+	if (news->event == WRITER_WORKS)
 		b->recoveries++;
+	b->told_missed += news->missed;
 }
 
 static int setup(void **state)
@@ -146,11 +172,15 @@ static int setup(void **state)
 		pthread_cond_init(&b->probes[i].changed, NULL);
 		b->probes[i].ordered = true;
 		b->sinks[i] = (struct writer_sink){ .ops = i ? &sink_plain : &sink_careful,
-						    .options = { .arg = &b->probes[i] } };
+						    .options = { .arg = &b->probes[i] },
+						    .gauge = &b->gauges[i] };
 	}
-	b->options = (struct writer_options){
-		.sinks = b->sinks, .n = 2, .queue_bytes = 1 << 20, .say = complain, .say_arg = b
-	};
+	b->options = (struct writer_options){ .sinks = b->sinks,
+					      .n = 2,
+					      .queue_bytes = 1 << 20,
+					      .say = complain,
+					      .say_arg = b,
+					      .handle = &b->handle };
 	*state = b;
 	return 0;
 }
@@ -294,6 +324,128 @@ static void a_sink_that_fails_for_good_does_not_keep_the_program(void **state)
 	assert_int_equal(b->probes[1].kept, 10);
 }
 
+static void a_blocked_sink_does_not_block_another(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 2, 64 << 20);
+	hold(&b->probes[0], true);
+	send_events(b, 1);
+	wait_for(&b->probes[0], b->probes[0].waiting);
+	send_events(b, 999);
+	wait_for(&b->probes[1], b->probes[1].kept == 1000);
+	hold(&b->probes[0], false);
+	stop(b);
+	assert_int_equal(b->probes[0].kept, 1000);
+	assert_int_equal(b->gauges[0].written, 1000);
+	assert_int_equal(b->gauges[0].missed, 0);
+	assert_int_equal(b->gauges[0].queued, 0);
+}
+
+static void a_lost_event_stands_where_a_sink_misses_some(void **state)
+{
+	struct bench *b = *state;
+	struct probe *p = &b->probes[1];
+
+	start(b, 2, 64 << 10);
+	hold(p, true);
+	send_events(b, 1);
+	wait_for(p, p->waiting);
+	send_events(b, 1000);
+	hold(p, false);
+	wait_for(p, p->n_lost == 1);
+	send_events(b, 1);
+	stop(b);
+	assert_int_equal(p->n_lost, 1);
+	assert_int_equal(p->lost_seq, 1001); /* of the last that is missing */
+	assert_int_equal(p->lost_seq - p->before_lost, p->lost);
+	assert_int_equal(p->kept - 1 + p->lost, b->seq);
+	assert_true(p->ordered);
+	assert_int_equal(b->gauges[1].missed, p->lost);
+	assert_int_equal(b->gauges[1].written, p->kept);
+	assert_int_equal(b->told_missed, b->gauges[0].missed + b->gauges[1].missed);
+	assert_int_equal(b->recoveries, 1 + (b->gauges[0].missed > 0));
+}
+
+static void the_losses_of_the_first_sink_are_not_those_of_another(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 2, 1 << 20);
+	assert_int_equal(sink_writer.write(b->writer, view_of(.action = ACTION_LOST, .seq = 1, .count = 7,
+							      .where_lost = LOST_QUEUE)),
+			 0);
+	assert_int_equal(sink_writer.write(b->writer, view_of(.action = ACTION_LOST, .seq = 2, .count = 5,
+							      .where_lost = LOST_RING)),
+			 0);
+	stop(b);
+	assert_int_equal(b->probes[0].lost, 12);
+	assert_int_equal(b->probes[1].lost, 5);
+}
+
+static void a_sink_has_what_its_filter_matches_and_the_bookkeeping(void **state)
+{
+	struct bench *b = *state;
+	struct filter_error error;
+	struct filter *f;
+
+	assert_int_equal(filter_parse("port 81", &f, &error), 0);
+	b->sinks[1].filter = f;
+	start(b, 2, 1 << 20);
+	send_events(b, 5);
+	assert_int_equal(sink_writer.write(b->writer, listen_ok(.port = 81, .seq = ++b->seq)), 0);
+	assert_int_equal(sink_writer.write(b->writer, view_of(.action = ACTION_STOP, .seq = ++b->seq)), 0);
+	stop(b);
+	filter_free(f);
+	assert_int_equal(b->probes[0].kept, 7);
+	assert_int_equal(b->probes[1].kept, 2);
+}
+
+static void a_file_is_opened_anew_after_all_that_came_before(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 2, 1 << 20);
+	send_events(b, 100);
+	writer_reopen(b->handle);
+	send_events(b, 100);
+	wait_for(&b->probes[1], b->probes[1].reopened);
+	stop(b);
+	assert_int_equal(b->probes[1].reopened_after, 100);
+	assert_int_equal(b->probes[1].kept, 200);
+	assert_null(b->handle);
+}
+
+static void what_cannot_be_written_at_the_end_is_counted(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 2, 1 << 20);
+	set_errors(&b->probes[1], -EIO, 0);
+	send_events(b, 10);
+	stop(b);
+	assert_int_equal(b->gauges[1].missed, 10);
+	assert_int_equal(b->told_missed, 10);
+	assert_int_equal(b->gauges[0].missed, 0);
+}
+
+static void a_sink_that_hangs_is_left_behind_at_the_end(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 2, 1 << 20);
+	hold(&b->probes[1], true);
+	send_events(b, 10);
+	wait_for(&b->probes[1], b->probes[1].waiting);
+	sink_writer.close(b->writer);
+	assert_true(b->probes[0].closed);
+	assert_false(b->probes[1].closed);
+	assert_int_equal(b->gauges[1].missed, 10);
+	hold(&b->probes[1], false); /* its thread ends by itself */
+	wait_for(&b->probes[1], b->probes[1].kept == 10);
+	*state = NULL; /* which may look at it a moment longer */
+}
+
 /* ---- copies ---- */
 
 static int copied_write(void *state, const struct view *v)
@@ -345,7 +497,14 @@ int main(void)
 		TEST(a_blocked_sink_does_not_block_the_sender_and_misses_are_counted),
 		TEST(what_a_failing_flush_undid_is_written_again),
 		TEST(a_sink_that_fails_for_good_does_not_keep_the_program),
+		TEST(a_blocked_sink_does_not_block_another),
+		TEST(a_lost_event_stands_where_a_sink_misses_some),
+		TEST(the_losses_of_the_first_sink_are_not_those_of_another),
+		TEST(a_sink_has_what_its_filter_matches_and_the_bookkeeping),
+		TEST(a_file_is_opened_anew_after_all_that_came_before),
+		TEST(what_cannot_be_written_at_the_end_is_counted),
 		TEST(a_copy_of_a_view_shows_the_same),
+		TEST(a_sink_that_hangs_is_left_behind_at_the_end),
 	};
 #undef TEST
 
