@@ -288,14 +288,18 @@ bool enrich_port_is_ephemeral(struct enrich *e, uint16_t port)
 	return port >= e->ephemeral_low && port <= e->ephemeral_high;
 }
 
-/* The boot id without its dashes; empty when it is none. */
+/*
+ * The boot id without its dashes; empty when it is none. First as pid 1 has it: in a machine in a container that is another
+ * than the kernel's, and a service in a sandbox has a /proc of its own, which shows the kernel's.
+ */
 static void read_boot_id(int proc_fd, char *out, size_t size)
 {
 	char text[64];
 	size_t len, n = 0;
 
 	out[0] = '\0';
-	if (proc_read(proc_fd, "sys/kernel/random/boot_id", text, sizeof(text), &len))
+	if (proc_read(proc_fd, "1/root/proc/sys/kernel/random/boot_id", text, sizeof(text), &len) &&
+	    proc_read(proc_fd, "sys/kernel/random/boot_id", text, sizeof(text), &len))
 		return;
 	for (const char *c = text; *c && n + 1 < size; c++) {
 		if (isxdigit((unsigned char)*c))

@@ -647,6 +647,11 @@ static void the_session_knows_boot_host_and_namespace(void **state)
 	put_link(w, "proc/1/ns/net", "net:[4026531840]");
 	enrich_session(w->e, &s);
 	assert_string_equal(s.boot_id, "d23062da472e41e897d2b39cc46f5ea8");
+
+	put(w, "proc/1/root/proc/sys/kernel/random/boot_id", "b7bc4a9f-c721-4eff-8bce-226bbc91694f\n");
+	enrich_session(w->e, &s);
+	assert_string_equal(s.boot_id, "b7bc4a9fc7214eff8bce226bbc91694f");
+	put(w, "proc/1/root/proc/sys/kernel/random/boot_id", "");
 	assert_string_equal(s.hostname, "web1");
 	assert_int_equal(s.host_netns, 4026531840u);
 	put(w, "proc/sys/kernel/random/boot_id", "d23062da-472e\n");
