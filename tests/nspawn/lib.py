@@ -81,6 +81,40 @@ def play(*scenes, watch=None):
     end()
 
 
+# ---- a machine that is booted more than once ----
+
+
+def boot_number():
+    """Which boot of this machine it is, from 1 on; the results are counted on from the one before."""
+    global _run, _failed
+    try:
+        with open("/out/boots", encoding="ascii") as file:
+            number, _run, _failed = json.load(file)
+    except FileNotFoundError:
+        number = 0
+    return number + 1
+
+
+def reboot(number, *how):
+    """End boot @number and this program; the scene is played again. @how: options of systemctl reboot, as -ff."""
+    with open("/out/boots", "w", encoding="ascii") as file:
+        json.dump([number, _run, _failed], file)
+    # The end of the scene is the end of the machine: not this time.
+    drop_in("scene.service", "[Unit]\nSuccessAction=none\nFailureAction=none\n", where="/run")
+    must("systemctl", "reboot", *how)
+    while True:
+        signal.pause()
+
+
+def drop_in(unit, text, where="/etc"):
+    """More lines for @unit, or (@text empty) none any more."""
+    folder = f"{where}/systemd/system/{unit}.d"
+    os.makedirs(folder, exist_ok=True)
+    with open(folder + "/scene.conf", "w", encoding="utf-8") as file:
+        file.write(text)
+    must("systemctl", "daemon-reload")
+
+
 # ---- commands and servers ----
 
 
