@@ -167,10 +167,21 @@ def check_some_paths(schema, path):
            *("no such field: " + p for p in sorted(known - fields)))
 
 
+def with_events(schema):
+    """The schema with that of events in it, where it refers to that."""
+    if schema.get("$defs", {}).get("event") != {"$ref": "urn:portlog:schema:1"}:
+        return schema
+    with open(SCHEMA, encoding="utf-8") as stream:
+        events = json.load(stream)
+    schema["$defs"].update(events.pop("$defs"))
+    schema["$defs"]["event"] = {name: value for name, value in events.items() if not name.startswith("$")}
+    return schema
+
+
 def load(path):
     import jsonschema
     with open(path, encoding="utf-8") as stream:
-        schema = json.load(stream)
+        schema = with_events(json.load(stream))
     jsonschema.Draft202012Validator.check_schema(schema)
     return schema, jsonschema.Draft202012Validator(closed(schema))
 

@@ -8,7 +8,7 @@
 
 #include "util/args.h"
 
-#define COMMANDS(X) X(trace) X(list) X(why) X(run) X(wait) X(record) X(history) X(doctor)
+#define COMMANDS(X) X(trace) X(list) X(why) X(run) X(wait) X(record) X(history) X(boot) X(doctor)
 
 #define EXIT_NO 1 /* the answer is no */
 #define EXIT_USAGE 2

@@ -292,8 +292,9 @@ bool enrich_port_is_ephemeral(struct enrich *e, uint16_t port)
  * The boot id without its dashes; empty when it is none. First as pid 1 has it: in a machine in a container that is another
  * than the kernel's, and a service in a sandbox has a /proc of its own, which shows the kernel's.
  */
-static void read_boot_id(int proc_fd, char *out, size_t size)
+void enrich_boot_id(int proc_fd, char out[33])
 {
+	const size_t size = 33;
 	char text[64];
 	size_t len, n = 0;
 
@@ -312,7 +313,7 @@ void enrich_session(struct enrich *e, struct session *s)
 {
 	size_t len;
 
-	read_boot_id(e->proc_fd, s->boot_id, sizeof(s->boot_id));
+	enrich_boot_id(e->proc_fd, s->boot_id);
 	if (proc_read(e->proc_fd, "sys/kernel/hostname", s->hostname, sizeof(s->hostname), &len))
 		s->hostname[0] = '\0';
 	s->hostname[strcspn(s->hostname, "\n")] = '\0';

@@ -42,5 +42,7 @@ void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name);
 bool enrich_port_is_ephemeral(struct enrich *e, uint16_t port);
 /* boot id and hostname for @s. */
 void enrich_session(struct enrich *e, struct session *s);
+/* Of the boot under way, 32 hex digits; empty when it is not known. @proc_fd: /proc. */
+void enrich_boot_id(int proc_fd, char out[33]);
 
 #endif

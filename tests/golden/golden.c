@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/boots.h"
 #include "support/scenes_text.h"
 #include "support/tables.h"
 #include "util/cleanup.h"
@@ -45,6 +46,42 @@ static const struct golden_table tables[] = {
 	  { "port", "pid", "kind", "range" } },
 	{ "../../docs/schema/list-examples.ndjson",
 	  { .form = TABLE_JSON, .all = true, .host_netns = VIEWS_HOST_NETNS } },
+};
+
+/* The same of the table of a boot. */
+struct golden_boot {
+	const char *file;
+	boot_scene *play[3]; /* one after another */
+	bool json, all, unknown;
+	struct boot_form form;
+	const char *filter;
+	const char *only[8];
+};
+
+static const struct golden_boot boots[] = {
+	{ "boot.txt", { boot_of_everything, boot_seen_late }, .form = { .header = true } },
+	{ "boot-80.txt",
+	  { boot_of_everything },
+	  .form = { .header = true, .color = true, .limit = 80, .hints = true } },
+	{ "boot-all.txt",
+	  { boot_of_everything },
+	  .all = true,
+	  .form = { .header = true, .wide = true, .clock = BOOT_UTC } },
+	{ "boot-picked.txt",
+	  { boot_of_everything },
+	  .form = { .header = true },
+	  .filter = "port 80",
+	  .only = { "action", "port", "unit", "errno", "holder.comm" } },
+	{ "boot-unknown.txt",
+	  { boot_of_everything, boot_seen_late },
+	  .unknown = true,
+	  .filter = "failed",
+	  .form = { .clock = BOOT_DELTA } },
+	{ "boot-hostile.txt", { boot_of_enemies }, .form = { .hints = true, .color = true } },
+	{ "../../docs/schema/boot-examples.ndjson",
+	  { boot_of_everything, boot_seen_late, boot_of_enemies },
+	  .json = true,
+	  .all = true },
 };
 
 #define OUTPUT_MAX (1u << 20)
@@ -210,6 +247,50 @@ static char *render_table(const struct golden_table *g)
 	return out.data;
 }
 
+static int boot_render(const struct golden_boot *g, boot_scene *scene_told, const struct boot_form *form,
+		       struct buf *out)
+{
+	struct boot_options o = { .all = g->all };
+	struct filter *filter = NULL;
+	struct filter_error error;
+	struct boot *b;
+	size_t shown;
+	int r;
+
+	if (!g->unknown)
+		o.times = boot_usual_times;
+	if (g->filter && filter_parse(g->filter, &filter, &error))
+		abort();
+	o.filter = filter;
+	b = boot_new(&o);
+	if (!b)
+		abort();
+	r = scene_told(b);
+	r = r < 0 ? r : boot_end(b, &shown);
+	if (!r)
+		r = g->json ? boot_json(b, form, out) : boot_text(b, form, out);
+	boot_free(b);
+	filter_free(filter);
+	views_free();
+	return r;
+}
+
+static char *render_boot(const struct golden_boot *g)
+{
+	struct boot_form form = g->form;
+	const struct field *only[8];
+	struct buf out = { 0 };
+	int r = 0;
+
+	form.n_only = pick(g->only, only);
+	form.only = form.n_only ? only : NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(g->play) && g->play[i] && !r; i++)
+		r = boot_render(g, g->play[i], &form, &out);
+	if (r || !buf_str(&out)[0])
+		buf_done(&out);
+	return out.data;
+}
+
 /* @got is what was rendered, NULL with a story. */
 static bool check(const char *file, const char *got)
 {
@@ -251,7 +332,7 @@ int main(int argc, char **argv)
 	}
 	setenv("TZ", "UTC", 1);
 	tzset();
-	printf("1..%zu\n", ARRAY_SIZE(goldens) + ARRAY_SIZE(tables));
+	printf("1..%zu\n", ARRAY_SIZE(goldens) + ARRAY_SIZE(tables) + ARRAY_SIZE(boots));
 	for (size_t i = 0; i < ARRAY_SIZE(goldens); i++) {
 		auto_free char *got = render(&goldens[i]);
 
@@ -261,6 +342,11 @@ int main(int argc, char **argv)
 		auto_free char *got = render_table(&tables[i]);
 
 		report(check(tables[i].file, got), tables[i].file);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(boots); i++) {
+		auto_free char *got = render_boot(&boots[i]);
+
+		report(check(boots[i].file, got), boots[i].file);
 	}
 	return n_failed > 0;
 }

@@ -13,4 +13,5 @@ tests/check-schema.py --ecs --paths "$dir/paths" --examples docs/schema/examples
 	docs/schema/list-examples.ndjson \
 	--schema docs/schema/portlog-why-1.schema.json docs/schema/why-examples.ndjson \
 	--schema docs/schema/portlog-wait-1.schema.json docs/schema/wait-examples.ndjson \
+	--schema docs/schema/portlog-boot-1.schema.json docs/schema/boot-examples.ndjson \
 	--schema docs/schema/portlog-doctor-1.schema.json docs/schema/doctor-examples.ndjson

@@ -3,9 +3,10 @@
 import contextlib
 import json
 import re
+import sqlite3
 from collections import Counter
 
-from lib import has, must, ok, play, say, systemctl, unit_pid, wait_until
+from lib import has, must, ok, play, run, say, systemctl, unit_pid, wait_until
 
 ENDPOINT = re.compile(r'sa_family=AF_INET6?, sin6?_port=htons\((\d+)\).*?(?:inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)")')
 CALL = re.compile(r"^(\d+) +(bind|listen)\((\d+), (.*)\) += (-1 (E[A-Z]+)|0)")
@@ -102,4 +103,74 @@ def nothing_missing():
     ok(not lost, "nothing was lost", str(lost))
 
 
-play(booted, nothing_before, rogue_is_first, the_service_behind_the_socket, nothing_missing)
+def boot_rows(*words):
+    """What `portlog boot -j` says, and its rows by kind, address and port."""
+    boot = json.loads(must("portlog", "boot", "-j", *words))
+    rows = {}
+    for row in boot["rows"]:
+        socket = row.get("event", {}).get("socket") or row["holder"]
+        rows.setdefault((row["row"], socket["addr"], socket["port"]), row)
+    return boot, rows
+
+
+def line_of(text, *words):
+    return next((line for line in text.splitlines() if all(word in line for word in words)), "")
+
+
+def the_table_of_the_boot():
+    text = must("portlog", "boot")
+    say(text)
+    boot, rows = boot_rows()
+    has(boot, "the boot: from the hooks on until systemd had finished and 30 seconds", end="finished",
+        hooks_on_us=events()[0]["uptime_us"], lost=0, beginning_missing=None, gaps=None,
+        until_us=reached_finish() + 30_000_000, systemd__sysinit_us=reached("sysinit.target"))
+    ok("before sysinit.target" in text.splitlines()[0], "its first line says so", text.splitlines()[0])
+    rogue, failure = rows.get(("owner", "0.0.0.0", 80)), rows.get(("failure", "0.0.0.0", 80))
+    has(rogue, "the first owner of port 80 is the rogue", event__unit="rogue.service",
+        event__process__pid=unit_pid("rogue.service"), at_precision="exact", listening=True)
+    has(failure, "nginx is the clash, by its unit, with how long the rogue had had the port", event__unit="nginx.service",
+        event__errno="EADDRINUSE", event__holder__unit="rogue.service", had_for_precision="exact",
+        had_for_us=lambda us: us and abs(us - failure["at_us"] + rogue["at_us"]) <= 1)
+    line = line_of(text, "0.0.0.0:80", "FAILED")
+    earlier = re.search(r"EADDRINUSE: python3\[(\d+)\] had it (\d+) ms earlier", line)
+    ok(earlier and int(earlier[1]) == unit_pid("rogue.service") and int(earlier[2]) == failure["had_for_us"] // 1000 and
+       "nginx.service" in line, "as a person reads it", line)
+    line = line_of(text, ":22 ")
+    ok(re.search(r"systemd\[1\] for ssh\.service +ssh\.socket +socket activation", line),
+       "the service behind the socket is named, beside systemd", line)
+    lines = text.splitlines()
+    at = next((i for i, line in enumerate(lines) if "EADDRNOTAVAIL" in line), 0)
+    ok(at and "early-address.service" in lines[at] and "network-online.target in early-address.service" in lines[at + 1],
+       "an address that comes with the network has its own hint", "\n".join(lines[at:at + 2]))
+
+
+def reached_finish():
+    return int(must("systemctl", "show", "-P", "FinishTimestampMonotonic"))
+
+
+def first_owners_agree():
+    """Every address and port that strace saw bound has an owner in the table, and each failure is there."""
+    _, rows = boot_rows("--all")
+    wanted = {("owner" if outcome == "ok" else "failure", address, port) for _, address, port, outcome in witnessed()}
+    ok(set(rows) == wanted, "the table has every port of the boot and every failure, and no other",
+       f"missing: {wanted - set(rows)}\nbeside: {set(rows) - wanted}")
+
+
+def the_recorder_keeps_when_systemd_had_finished():
+    def kept():
+        with contextlib.closing(sqlite3.connect("file:/var/lib/portlog/history.db?mode=ro", uri=True)) as db:
+            return db.execute("SELECT finished / 1000, sysinit / 1000 FROM boots WHERE finished").fetchall()
+    wait_until(kept, "the recorder has asked systemd")
+    ok(kept() == [(reached_finish(), reached("sysinit.target"))], "the history has it for later boots", str(kept()))
+
+
+def no_such_boot():
+    other = run("portlog", "boot", "-b", "ffffffff")
+    ok(other.returncode == 1 and not other.stdout and "systemctl enable" in other.stderr and "(0)" in other.stderr,
+       "of a boot that was not recorded it says so, and how to get a recording", other.stdout + other.stderr)
+    wrong = run("portlog", "boot", "-b", "yesterday")
+    ok(wrong.returncode == 2 and "no boot" in wrong.stderr, "what is no boot is wrong usage", wrong.stderr)
+
+
+play(booted, nothing_before, rogue_is_first, the_service_behind_the_socket, nothing_missing, the_table_of_the_boot,
+     first_owners_agree, the_recorder_keeps_when_systemd_had_finished, no_such_boot)

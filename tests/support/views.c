@@ -184,6 +184,7 @@ static void put_socket(struct record *r, const struct view_spec *spec)
 	r->ephemeral = spec->ephemeral;
 	r->explicit_port = !spec->ephemeral;
 	r->sock_uid = spec->uid;
+	r->state = spec->state;
 	if (spec->iface)
 		memcpy(r->iface, spec->iface, strnlen(spec->iface, sizeof(r->iface)));
 }

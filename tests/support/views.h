@@ -82,6 +82,7 @@ struct view_spec {
 	bool kernel;
 	bool ephemeral;
 	uint8_t via;
+	uint8_t state; /* TCP state number */
 
 	/* the process */
 	bool no_process;
