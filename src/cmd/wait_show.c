@@ -222,7 +222,12 @@ static void explain_taken(const struct wait_scene *s, const struct target *t, st
 	struct view v = { .rec = &rec, .holders = ranked };
 	size_t n =
 		s->inv ? inventory_on_port(s->inv, rec.netns, rec.proto, rec.port, holders, SOCKETS_MAX) : 0;
-	struct explain_facts facts = { .unprivileged_port_start = -1, .now_ns = clock_boot_ns() };
+	struct explain_facts facts = {
+		.unprivileged_port_start = -1,
+		.now_ns = clock_boot_ns(),
+		.fresh = true,
+		.owners_hidden = s->inv && !inventory_sees_owners(s->inv),
+	};
 
 	if (n > SOCKETS_MAX)
 		n = SOCKETS_MAX;

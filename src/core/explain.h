@@ -15,6 +15,8 @@ struct explanation {
 struct explain_facts {
 	int unprivileged_port_start; /* ip_unprivileged_port_start of the record's namespace */
 	uint64_t now_ns;             /* boot clock */
+	bool fresh;                  /* who has what open was looked up for all holders, just now */
+	bool owners_hidden;          /* it could not be, for processes of other users */
 };
 
 /*

@@ -42,10 +42,15 @@ static void say_process(struct clause *c, const struct holder *h)
 }
 
 /* A holder as the object of "held by". */
-static void say_holder(struct clause *c, const struct holder *h)
+static void say_holder(struct matter *m)
 {
+	const struct holder *h = m->first;
+	struct clause *c = &m->reason;
+
 	if (h->pid)
 		say_process(c, h);
+	else if (m->facts->owners_hidden && h->inode)
+		clause_say(c, "a process of uid %u that only root sees", h->sock_uid);
 	else
 		clause_say(c, "a socket of uid %u that no known process has open", h->sock_uid);
 }
@@ -83,7 +88,7 @@ static void say_other_address(struct clause *c, const struct matter *m)
 static void say_held(struct matter *m, const char *doing)
 {
 	clause_say(&m->reason, "held by ");
-	say_holder(&m->reason, m->first);
+	say_holder(m);
 	clause_say(&m->reason, ", %s", doing);
 	say_other_address(&m->reason, m);
 	if (!m->first->last_owner)
@@ -229,7 +234,7 @@ static void explain_time_wait(struct matter *m)
 static void explain_client(struct matter *m)
 {
 	clause_say(&m->reason, "a connection of ");
-	say_holder(&m->reason, m->first);
+	say_holder(m);
 	clause_say(&m->reason, " uses it as its own local port");
 	say_since(&m->reason, m->first, m->facts->now_ns);
 	if (m->first->pid && !m->first->last_owner) {

@@ -225,6 +225,64 @@ static bool is_same_process(const struct matter *m)
 	       (!h->start_ns || !rec->start_ns || h->start_ns == rec->start_ns);
 }
 
+#define KILLED_MAX 8
+
+struct kill_list {
+	uint32_t pids[KILLED_MAX];
+	size_t n;
+	size_t left_out;
+};
+
+static void kill_add(struct kill_list *l, uint32_t pid)
+{
+	if (pid == 1)
+		return;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->pids[i] == pid)
+			return;
+	if (l->n < KILLED_MAX)
+		l->pids[l->n++] = pid;
+	else
+		l->left_out++;
+}
+
+static void kill_add_holder(struct kill_list *l, const struct holder *h)
+{
+	size_t n = 0;
+
+	kill_add(l, h->pid);
+	for (; n < HOLDER_OTHERS && h->others[n]; n++)
+		kill_add(l, h->others[n]);
+	if (h->owners_count > n + 1)
+		l->left_out += h->owners_count - n - 1;
+}
+
+/* Is this one of the further holders ended by its number, and is that number still its own? */
+static bool is_killed(const struct matter *m, const struct holder *h)
+{
+	const struct process *p = h->process;
+
+	if (!m->facts->fresh || !h->pid || h->last_owner || h->bound_by || h->init_too)
+		return false;
+	return !p || !(service_of(p) || p->where.container_runtime || p->where.pod_name);
+}
+
+/* A port is held until the last process that has the socket open, and each other socket in the way, is gone. */
+static void say_kill(struct matter *m)
+{
+	struct kill_list l = { .n = 0 };
+
+	kill_add_holder(&l, m->first);
+	for (size_t i = 1; i < m->view->n_holders; i++)
+		if (is_killed(m, &m->view->holders[i]))
+			kill_add_holder(&l, &m->view->holders[i]);
+	clause_say(&m->hint, "kill");
+	for (size_t i = 0; i < l.n; i++)
+		clause_say(&m->hint, " %u", l.pids[i]);
+	if (l.left_out)
+		clause_say(&m->hint, " and %zu more (portlog list -o wide %u)", l.left_out, m->rec->port);
+}
+
 /* How to end whoever has the socket open. */
 void matter_say_stop(struct matter *m)
 {
@@ -241,7 +299,9 @@ void matter_say_stop(struct matter *m)
 	if (p && (say_stop_pod(c, &p->where) || say_stop_container(c, &p->where) || say_stop_unit(c, p)))
 		return;
 	if (h->pid && !h->last_owner)
-		clause_say(c, "kill %u", h->pid);
+		say_kill(m);
+	else if (m->facts->owners_hidden && h->inode)
+		clause_say(c, "end that process (sudo portlog why %u names it)", m->rec->port);
 	else
 		clause_say(c, "end what has it open");
 }

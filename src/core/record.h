@@ -190,6 +190,8 @@ struct bound_by {
 	const char *container_name;
 };
 
+#define HOLDER_OTHERS 7
+
 /* Who is in the way of a failed bind or listen. */
 struct holder {
 	enum holder_kind kind;
@@ -216,10 +218,11 @@ struct holder {
 	bool init_too;                  /* so has pid 1 */
 	uint32_t sock_uid;
 	uint32_t uid;
-	uint32_t pid;          /* 0: no process known */
-	uint32_t owners_count; /* processes that have it open, when more than one is known */
-	uint32_t ifindex;      /* bound device; 0: none */
-	uint32_t l3mdev;       /* VRF of the port; 0: none */
+	uint32_t pid;                   /* 0: no process known */
+	uint32_t owners_count;          /* processes that have it open, when more than one is known */
+	uint32_t others[HOLDER_OTHERS]; /* pids of them beside pid, those that are alive; the rest 0 */
+	uint32_t ifindex;               /* bound device; 0: none */
+	uint32_t l3mdev;                /* VRF of the port; 0: none */
 	uint64_t start_ns;
 	uint64_t exec_id; /* which program of its process it was; 0: not known */
 	char comm[16];

@@ -111,7 +111,8 @@ static int in_way_keep(struct making *m, struct ask *ask, const struct record *r
 static void ask_explain(struct making *m, struct ask *ask, struct record *rec)
 {
 	struct explain_facts facts = { .unprivileged_port_start = m->where->place.unprivileged_port_start,
-				       .now_ns = clock_boot_ns() };
+				       .now_ns = clock_boot_ns(),
+				       .fresh = true };
 	struct view view = { .rec = rec, .holders = ask->in_way, .n_holders = ask->n_in_way };
 
 	rec->reason = explain_reason(rec, ask->in_way, ask->n_in_way, &facts);

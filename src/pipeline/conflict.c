@@ -113,6 +113,17 @@ static size_t holders_from_ledger(struct pipeline *p, const struct record *rec, 
 	return n;
 }
 
+/* Whoever else has it open, as far as they are still there: their numbers are told in a hint. */
+static void holder_others(struct holder *h, const struct owner *owners, size_t n)
+{
+	size_t at = 0;
+
+	memset(h->others, 0, sizeof(h->others));
+	for (size_t i = 0; i < n && at < HOLDER_OTHERS; i++)
+		if (owners[i].pid != h->pid && process_alive(owners[i].pid, owners[i].start_ns))
+			h->others[at++] = owners[i].pid;
+}
+
 /* A snapshot's entry knows better since when than the map does, which began with the tracer. */
 static void holder_since(struct pipeline *p, struct holder *h)
 {
@@ -124,6 +135,7 @@ static void holder_since(struct pipeline *p, struct holder *h)
 	h->since_precision = e->told.since_precision;
 	if (e->owners_count > 1)
 		h->owners_count = e->owners_count;
+	holder_others(h, e->owners, e->n_owners);
 }
 
 static void holder_process(struct pipeline *p, struct holder *h, uint64_t cgroup_id)
@@ -173,19 +185,22 @@ static void holder_handed(struct holder *h, const struct entry *e)
 	else
 		h->kind = HOLDER_IN_FLIGHT;
 	h->owners_count = e->owners_count > 1 ? e->owners_count : 0;
+	holder_others(h, e->owners, e->n_owners);
 }
 
 /* Who has it open, when that is not who bound it. */
 static void holder_found(struct holder *h, const struct owner *owners, size_t n)
 {
+	bool has = false;
+
 	h->owners_count = n > 1 ? (uint32_t)n : 0;
 	for (size_t i = 0; i < n; i++)
-		if (owners[i].pid == h->pid && owners[i].start_ns == h->start_ns)
-			return;
-	if (n)
+		has |= owners[i].pid == h->pid && owners[i].start_ns == h->start_ns;
+	if (n && !has)
 		holder_inherits(h, &owners[0]);
-	else
+	else if (!n)
 		h->kind = HOLDER_IN_FLIGHT;
+	holder_others(h, owners, n);
 }
 
 /*
@@ -238,6 +253,7 @@ static void holder_connection(struct pipeline *p, struct holder *h, const struct
 	h->since_precision = SINCE_UNKNOWN;
 	if (n > 1)
 		h->owners_count = (uint32_t)n;
+	holder_others(h, owners, n);
 }
 
 /* Seconds left of a TIME_WAIT, and its last owner, which no socket remembers. */

@@ -447,6 +447,12 @@ void inventory_view(struct inventory *inv, const struct entry *e, struct owner *
 		ret->user_name = enrich_user(inv->enrich, e->told.sock_uid);
 }
 
+static void holder_others(const struct entry *e, struct holder *ret)
+{
+	for (uint32_t i = 0; i < e->n_owners && i < HOLDER_OTHERS; i++)
+		ret->others[i] = e->owners[i].pid;
+}
+
 size_t inventory_on_port(struct inventory *inv, uint32_t netns, enum proto proto, uint16_t port,
 			 struct holder *ret, size_t max)
 {
@@ -456,6 +462,7 @@ size_t inventory_on_port(struct inventory *inv, uint32_t netns, enum proto proto
 	while ((e = ledger_on_port(inv->ledger, netns, proto, port, e))) {
 		if (n < max) {
 			entry_holder(e, &ret[n]);
+			holder_others(e, &ret[n]);
 			ret[n].process = inventory_process(inv, e->key.pid, e->key.start_ns);
 		}
 		n++;

@@ -268,6 +268,40 @@ static void hold_inherited(uint16_t port)
 	await_word();
 }
 
+/* The port is held until both are gone. */
+static void hold_forked(uint16_t port)
+{
+	pid_t pid;
+
+	bound_or_exit(NULL, port, 0);
+	pid = fork();
+	must(pid >= 0);
+	if (pid)
+		ready();
+	await_word();
+}
+
+/* Two processes with a socket each, both in the way of the wildcard. */
+static void hold_apart(uint16_t port)
+{
+	int turn[2];
+	char byte;
+	pid_t pid;
+
+	must(!pipe2(turn, O_CLOEXEC));
+	pid = fork();
+	must(pid >= 0);
+	if (pid) {
+		bound_or_exit("127.0.0.1", port, LISTEN);
+		must(write(turn[1], "t", 1) == 1);
+	} else {
+		must(read(turn[0], &byte, 1) == 1);
+		bound_or_exit("127.0.0.2", port, LISTEN);
+		ready();
+	}
+	await_word();
+}
+
 /* The only descriptor is in a message; the word lets the receiver read it, which is closed then. */
 static void hold_in_flight(uint16_t port)
 {
@@ -409,15 +443,24 @@ static const struct situation {
 	{ "an inherited listener", 3004, hold_inherited, REUSE, "listener", "3004/tcp" },
 	{ "accepted connections", 3005, hold_accepted, REUSE, "accepted", "3005/tcp" },
 	{ "a client", 3006, hold_client, REUSE, "client", "3006/tcp" },
+	{ "a socket of two processes", 3008, hold_forked, REUSE, "bound", "3008/tcp" },
+	{ "two sockets of two processes", 3009, hold_apart, REUSE, "listener", "3009/tcp" },
 	{ "[::] for 0.0.0.0", 3007, hold_six, REUSE, "listener", "-4 3007/tcp" },
 };
 
-/* "... kill 123 ...": the process to be ended; 0: the hint says something else. */
-static pid_t kill_of(const char *hint)
+#define KILLED_MAX 8
+
+/* "... kill 123 124 ...": the processes to be ended; 0: the hint says something else. */
+static size_t kill_of(const char *hint, pid_t ret[KILLED_MAX])
 {
 	const char *at = strstr(hint, "kill ");
+	size_t n = 0;
+	int pid, len;
 
-	return at ? (pid_t)atoi(at + strlen("kill ")) : 0;
+	for (at = at ? at + strlen("kill") : ""; n < KILLED_MAX && sscanf(at, " %d%n", &pid, &len) == 1;
+	     at += len)
+		ret[n++] = pid;
+	return n;
 }
 
 static void await_gone(pid_t pid)
@@ -433,27 +476,30 @@ static void situation_play(const struct situation *s)
 {
 	struct child c = held_by(s->hold, s->port);
 	struct reply r;
+	pid_t pids[KILLED_MAX];
 	char name[128];
-	pid_t pid;
+	size_t n;
 	bool ok;
 
 	ask(&r, 0, s->words);
-	pid = kill_of(json_text(r.root, "binds.0.hint"));
+	n = kill_of(json_text(r.root, "binds.0.hint"), pids);
 	ok = says(&r, "binds.0.bind", "no") && says(&r, "binds.0.errno", "EADDRINUSE") && r.status == 0 &&
-	     says(&r, "binds.0.reason_code", s->kind) && says(&r, "binds.0.holders.0.kind", s->kind) &&
-	     json_number(r.root, "binds.0.holders.0.pid") == (uint64_t)pid && pid > 1 &&
+	     says(&r, "binds.0.reason_code", s->kind) && says(&r, "binds.0.holders.0.kind", s->kind) && n &&
+	     pids[0] > 1 && json_number(r.root, "binds.0.holders.0.pid") == (uint64_t)pids[0] &&
 	     tried(NULL, s->port, s->how) == EADDRINUSE;
 	snprintf(name, sizeof(name), "%s: why names it, and bind fails", s->name);
 	report(ok, &r, name);
 	reply_done(&r);
 
-	if (pid > 1) {
-		kill(pid, SIGKILL);
-		await_gone(pid);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (pids[i] > 1)
+			kill(pids[i], SIGKILL);
+	for (size_t i = 0; i < n; i++)
+		if (pids[i] > 1)
+			await_gone(pids[i]);
 	ask(&r, 0, s->words);
 	snprintf(name, sizeof(name), "%s: its remedy is carried out, and bind works", s->name);
-	report(pid > 1 && says(&r, "binds.0.bind", "yes") && r.status == 1 &&
+	report(n && says(&r, "binds.0.bind", "yes") && r.status == 1 &&
 		       !tried(NULL, s->port, s->how | LISTEN * !(s->how & UDP)),
 	       &r, name);
 	reply_done(&r);

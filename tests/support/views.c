@@ -290,6 +290,7 @@ static void put_holder(struct holder *h, const struct holder_spec *s, const stru
 	h->tripped = s->tripped;
 	h->sock_uid = s->sock_uid;
 	h->owners_count = s->owners_count;
+	memcpy(h->others, s->others, sizeof(h->others));
 	h->cookie = s->cookie;
 	h->inode = s->inode;
 	put_comm(h->comm, s->comm);

@@ -34,6 +34,7 @@ struct holder_spec {
 	uint32_t uid;
 	uint32_t sock_uid;
 	uint32_t owners_count;
+	uint32_t others[HOLDER_OTHERS];
 	uint64_t cookie;
 	uint64_t inode;
 	const char *comm;

@@ -421,7 +421,61 @@ static void any_other_process_is_killed_by_number(void **state)
 						       .pid = 53,
 						       .comm = "dnsmasq",
 						       .owners_count = 3 } }),
-	     "listener", "held by dnsmasq[53] and 2 more, bound", "kill 53, or another port");
+	     "listener", "held by dnsmasq[53] and 2 more, bound",
+	     "kill 53 and 2 more (portlog list -o wide 80), or another port");
+}
+
+/* The port is held until the last of them is gone. */
+static void all_who_have_the_socket_open_are_killed(void **state)
+{
+	(void)state;
+	says(in_use(.holders = { { .kind = HOLDER_BOUND,
+				   .pid = 53,
+				   .comm = "sh",
+				   .owners_count = 3,
+				   .others = { 54, 57 } } }),
+	     "bound", "held by sh[53] and 2 more, bound but not listening: ss -l and lsof do not show it",
+	     "kill 53 54 57, or another port");
+	says(in_use(.holders = { { .kind = HOLDER_LISTENER,
+				   .pid = 53,
+				   .comm = "sh",
+				   .owners_count = 40,
+				   .others = { 1, 2, 3, 4, 5, 6, 7 } } }),
+	     "listener", "held by sh[53] and 39 more, listening",
+	     "kill 53 2 3 4 5 6 7 and 32 more (portlog list -o wide 80), or another port");
+}
+
+static void all_sockets_in_the_way_are_ended_when_it_is_known_whose_they_are(void **state)
+{
+	struct explain_facts facts = { .unprivileged_port_start = -1, .fresh = true };
+	const struct view *view =
+		in_use(.holders = {
+			       { .kind = HOLDER_LISTENER, .pid = 53, .comm = "a" },
+			       { .kind = HOLDER_LISTENER, .pid = 60, .comm = "b" },
+			       { .kind = HOLDER_ACCEPTED, .pid = 53, .comm = "a" },
+			       { .kind = HOLDER_LISTENER, .pid = 61, .comm = "c", .unit = "c.service" },
+		       });
+	struct explanation e;
+
+	(void)state;
+	explain(view, &facts, &e);
+	assert_string_equal(e.hint, "kill 53 60, or another port");
+	facts.fresh = false; /* 60 may be another process by now */
+	explain(view, &facts, &e);
+	assert_string_equal(e.hint, "kill 53, or another port");
+}
+
+static void a_process_that_only_root_sees_is_said_to_be_there(void **state)
+{
+	struct explain_facts facts = { .unprivileged_port_start = -1, .owners_hidden = true };
+	const struct view *view =
+		in_use(.holders = { { .kind = HOLDER_LISTENER, .sock_uid = 33, .inode = 9 } });
+	struct explanation e;
+
+	(void)state;
+	explain(view, &facts, &e);
+	assert_string_equal(e.reason, "held by a process of uid 33 that only root sees, listening");
+	assert_string_equal(e.hint, "end that process (sudo portlog why 80 names it), or another port");
 }
 
 static void a_session_is_never_stopped_for_a_port(void **state)
@@ -873,6 +927,9 @@ int main(void)
 		fact(a_service_that_listens_can_be_stopped),
 		fact(a_container_is_stopped_by_its_engine),
 		fact(any_other_process_is_killed_by_number),
+		fact(all_who_have_the_socket_open_are_killed),
+		fact(all_sockets_in_the_way_are_ended_when_it_is_known_whose_they_are),
+		fact(a_process_that_only_root_sees_is_said_to_be_there),
 		fact(a_session_is_never_stopped_for_a_port),
 		fact(pid_1_is_never_killed),
 		fact(a_port_proxy_names_its_engine),
