@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/ring_opt.h"
 #include "cmd/service.h"
 #include "enrich/boot_times.h"
 #include "pipeline/pipeline.h"
@@ -20,7 +21,6 @@
 #include "util/parse.h"
 #include "util/privileges.h"
 
-#define RING_BYTES (8 << 20)
 #define QUEUE_BYTES (10 << 20) /* events that wait for the disk: some ten thousand */
 #define DAY_NS (86400 * 1000000000ull)
 
@@ -42,6 +42,7 @@ struct record_opts {
 	bool verbose;
 	uint64_t duration_ns; /* 0: until a signal */
 	uint64_t queue_bytes;
+	uint64_t ring_bytes;
 	const char *netns; /* NULL: all */
 	const char *sinks[WRITER_SINKS_MAX];
 	size_t n_sinks;
@@ -86,6 +87,11 @@ static int set_sink(void *opts, const char *text)
 	return 0;
 }
 
+static int set_ring(void *opts, const char *text)
+{
+	return ring_parse(text, &((struct record_opts *)opts)->ring_bytes);
+}
+
 #define AT(member) offsetof(struct record_opts, member)
 
 /* clang-format off */
@@ -100,6 +106,7 @@ static const struct arg record_args[] = {
 	{ 'v', "verbose",   ARG_FLAG,   AT(verbose), NULL, "privileges that are kept, totals at the end" },
 	{ 0,   "duration",  ARG_DURATION, AT(duration_ns), "TIME", "stop after TIME", .hidden = true },
 	{ 'N', "netns",     ARG_STRING, AT(netns), "NETNS", "one namespace: host, a name or a number" },
+	{ 0,   "ring",      ARG_CALL,   0, "SIZE", RING_HELP, set_ring },
 	{ 0,   "queue",     ARG_SIZE,   AT(queue_bytes), "SIZE", "for tests", .hidden = true },
 	{ 0 },
 };
@@ -113,6 +120,7 @@ static void record_defaults(void *opts)
 		.store = STORE_DEFAULT,
 		.limits = { .age_ns = 30 * DAY_NS, .bytes = 512ull << 20 },
 		.queue_bytes = QUEUE_BYTES,
+		.ring_bytes = RING_DEFAULT,
 	};
 }
 
@@ -343,7 +351,7 @@ static int recorder_run(struct recorder *rec, const struct filter *filter, const
 		.sink = &sink_writer,
 		.sink_options = &sink,
 		.hooks = sets[o->hooks],
-		.ring_bytes = RING_BYTES,
+		.ring_bytes = (uint32_t)o->ring_bytes,
 		.duration_ns = o->duration_ns,
 		.keeper = &keeper,
 		.snapshot = true,

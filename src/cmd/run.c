@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/ring_opt.h"
 #include "cmd/run_command.h"
 #include "cmd/run_opts.h"
 #include "cmd/run_show.h"
@@ -329,6 +330,16 @@ static int run_run(const void *opts, int argc, char **argv)
 	return status ? status : run_words(o, argv);
 }
 
+static int set_ring(void *opts, const char *text)
+{
+	return ring_parse(text, &((struct run_opts *)opts)->ring_bytes);
+}
+
+static void run_defaults(void *opts)
+{
+	*(struct run_opts *)opts = (struct run_opts){ .ring_bytes = RING_DEFAULT };
+}
+
 #define AT(member) offsetof(struct run_opts, member)
 
 /* clang-format off */
@@ -342,6 +353,7 @@ const struct arg run_args[] = {
 	{ 0,   "hooks",   ARG_CHOICE, AT(hooks), RUN_HOOKS, "which kernel hooks to use" },
 	{ 0,   "args",    ARG_CHOICE, AT(args), RUN_ARGS, "command lines: mask secrets, or not" },
 	{ 0,   "hints",   ARG_FLAG,   AT(hints), NULL, "reasons and remedies in JSON too" },
+	{ 0,   "ring",    ARG_CALL,   0, "SIZE", RING_HELP, set_ring },
 	{ 0,   "follow",  ARG_U32,    AT(follow), "PID", "be the tracing half", .hidden = true },
 	{ 0 },
 };
@@ -363,5 +375,6 @@ const struct cmd cmd_run = {
 	.takes_command = true,
 	.args = run_args,
 	.opts_size = sizeof(struct run_opts),
+	.defaults = run_defaults,
 	.run = run_run,
 };

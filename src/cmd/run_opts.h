@@ -18,6 +18,7 @@ struct run_opts {
 	int hooks;        /* index in RUN_HOOKS */
 	int args;         /* enum args_mode */
 	bool hints;
+	uint64_t ring_bytes;
 	uint32_t follow; /* this is the tracing half, and follows that process; 0: it is not */
 };
 

@@ -17,7 +17,6 @@
 #include "util/fail.h"
 #include "util/inherit.h"
 
-#define RING_BYTES (8 * 1024 * 1024)
 #define WORDS_MAX 16
 
 static const enum hook_set hook_sets[] = { HOOKS_ANY, HOOKS_FEXIT, HOOKS_TRACEPOINT };
@@ -110,7 +109,7 @@ static int half_fork(struct tracing *t, char **argv)
 
 int tracing_start(struct tracing *t, const struct run_opts *o, pid_t followed)
 {
-	char path[PATH_MAX], pid[16], hook_set[32], args[32];
+	char path[PATH_MAX], pid[16], hook_set[32], args[32], ring[32];
 	const char *words[WORDS_MAX], *giver;
 	size_t n = 0;
 	int r;
@@ -123,6 +122,7 @@ int tracing_start(struct tracing *t, const struct run_opts *o, pid_t followed)
 	snprintf(pid, sizeof(pid), "%d", (int)followed);
 	snprintf(hook_set, sizeof(hook_set), "--hooks=%s", hook_words[o->hooks]);
 	snprintf(args, sizeof(args), "--args=%s", args_words[o->args]);
+	snprintf(ring, sizeof(ring), "--ring=%llu", (unsigned long long)o->ring_bytes);
 	if (giver)
 		words[n++] = giver;
 	words[n++] = path;
@@ -131,6 +131,7 @@ int tracing_start(struct tracing *t, const struct run_opts *o, pid_t followed)
 	words[n++] = pid;
 	words[n++] = hook_set;
 	words[n++] = args;
+	words[n++] = ring;
 	if (o->json)
 		words[n++] = "--json";
 	if (o->verbose)
@@ -224,7 +225,7 @@ int tracing_follow(const struct run_opts *o)
 		.sink = &sink_report,
 		.sink_options = &sink,
 		.hooks = hook_sets[o->hooks],
-		.ring_bytes = RING_BYTES,
+		.ring_bytes = (uint32_t)o->ring_bytes,
 		.tree = o->follow,
 		.snapshot = true,
 		.ephemeral = o->verbose || o->json,

@@ -4,15 +4,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "cmd/ring_opt.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
 #include "util/parse.h"
-
-#define RING_DEFAULT (8 * 1024 * 1024)
-#define RING_MIN (256 * 1024)
-#define RING_MAX (1024 * 1024 * 1024)
 
 static int set_count(void *opts, const char *text)
 {
@@ -36,35 +32,9 @@ static int set_duration(void *opts, const char *text)
 	return 0;
 }
 
-static int fail_ring_power(const char *text, uint64_t near)
-{
-	bool whole = near % (1024 * 1024) == 0;
-
-	fail_text(-EINVAL, "--ring takes a power of two, not '%s'", text);
-	return fail_hint(-EINVAL, "did you mean %llu%c?",
-			 (unsigned long long)(near / (whole ? 1024 * 1024 : 1024)), whole ? 'M' : 'K');
-}
-
-/* What bpf(2) asks of a ring buffer: a power of two, in whole pages. */
 static int set_ring(void *opts, const char *text)
 {
-	struct trace_opts *o = opts;
-	uint64_t bytes, least = RING_MIN, more;
-
-	if (sysconf(_SC_PAGESIZE) > RING_MIN)
-		least = (uint64_t)sysconf(_SC_PAGESIZE);
-	if (parse_size(text, &bytes) < 0)
-		return fail_text(-EINVAL, "'%s' is not a size like 8M or 512K: --ring takes SIZE", text);
-	if (bytes < least || bytes > RING_MAX)
-		return fail_text(-EINVAL, "--ring takes %lluK to %uM, not '%s'",
-				 (unsigned long long)(least / 1024), RING_MAX / 1024 / 1024, text);
-	if (bytes & (bytes - 1)) {
-		for (more = least; more < bytes; more *= 2)
-			;
-		return fail_ring_power(text, more);
-	}
-	o->ring_bytes = bytes;
-	return 0;
+	return ring_parse(text, &((struct trace_opts *)opts)->ring_bytes);
 }
 
 #define AT(member) offsetof(struct trace_opts, member)
@@ -80,7 +50,7 @@ const struct arg trace_args[] = {
 	{ 0,   "ephemeral",   ARG_FLAG, AT(ephemeral), NULL, "tell binds to port 0 too, and their releases" },
 	{ 0,   "autobind",    ARG_FLAG, AT(autobind), NULL, "tell ports taken by connect or sendto too" },
 	{ 0,   "hooks",       ARG_CHOICE, AT(hooks), "auto|fexit|tracepoint", "which kernel hooks to use" },
-	{ 0,   "ring",        ARG_CALL, 0, "SIZE", "size of the ring buffer, 8M unless given", set_ring },
+	{ 0,   "ring",        ARG_CALL, 0, "SIZE", RING_HELP, set_ring },
 	{ 0 },
 };
 /* clang-format on */

@@ -295,11 +295,11 @@ check has err "portlog: the command runs as nobody (uid 65534), in the environme
 report "under sudo the command is the caller's, and that is said" "$problem"
 
 problem=
-run -v -- "$e" fork 1500 # all that they make fits into the ring, however late it is read
+run -v --ring 32M -- "$e" fork 3000 # all that they make fits, however late it is read
 check status_is 0
 check lacks err "lost"
 check lacks err "too many"
-report "1,500 processes one after the other are followed, none is kept" "$problem"
+report "3,000 processes one after the other are followed, none is kept" "$problem"
 
 who=user as=(setpriv --reuid=65534 --regid=65534 --clear-groups) options=(--sudo "$dir/bin/sudo")
 if ! "${as[@]}" "$dir/bin/sudo" /usr/bin/id -u 2> /dev/null | grep -qx 0; then

@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -12,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -63,6 +63,18 @@ const char *bench_portlog(void)
 	return getenv("PORTLOG") ?: "build/portlog";
 }
 
+static _Atomic uint64_t *retries; /* shared with children */
+
+uint64_t bench_retries(void)
+{
+	if (!retries)
+		retries = mmap(NULL, sizeof(*retries), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			       0);
+	if (retries == MAP_FAILED)
+		abort();
+	return *retries;
+}
+
 static void bind_and_close(uint16_t port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
@@ -78,6 +90,8 @@ static void bind_and_close(uint16_t port)
 			perror("bind");
 			_exit(1);
 		}
+		if (retries)
+			++*retries;
 	}
 	close(fd);
 }

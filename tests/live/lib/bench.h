@@ -24,6 +24,12 @@ const char *bench_portlog(void); /* the program: $PORTLOG, or build/portlog */
 int bench_populate(unsigned processes, unsigned files, unsigned sockets);
 void bench_depopulate(void);
 
+/*
+ * How often bench_bind() found a port still busy and tried it again, in this process and in those forked after the first
+ * call: each is a bind that failed.
+ */
+uint64_t bench_retries(void);
+
 /* Bind explicit TCP ports of 127.0.0.1 from @first on, @n in turn, and close each: @times times. Nanoseconds it took. */
 uint64_t bench_bind(uint16_t first, unsigned n, unsigned times);
 
