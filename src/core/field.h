@@ -99,6 +99,10 @@ const struct field *field_find(const char *name, size_t len);
 void field_write_json(struct buf *b, const struct view *v, const struct field_options *o,
 		      const struct field *const *only, size_t n_only);
 
+/* Append one field's value as text in one line, escaped for a terminal. False: it is absent, and nothing is appended. */
+bool field_write_value(struct buf *b, const struct field *f, const struct view *v,
+		       const struct field_options *o);
+
 /* Append one field's value as text for a column, escaped for a terminal; "-" when absent. */
 void field_write_text(struct buf *b, const struct field *f, const struct view *v,
 		      const struct field_options *o);

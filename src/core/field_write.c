@@ -337,17 +337,15 @@ static void put_plain(struct buf *b, const char *json, size_t len)
 	}
 }
 
-void field_write_text(struct buf *b, const struct field *f, const struct view *v,
-		      const struct field_options *o)
+bool field_write_value(struct buf *b, const struct field *f, const struct view *v,
+		       const struct field_options *o)
 {
 	struct field_context c = context_of(v, o);
 	struct buf json = { 0 };
 	struct value value;
 
-	if (!object_is_there(f->in, &c) || !fetch(f, &c, &value)) {
-		buf_putc(b, '-');
-		return;
-	}
+	if (!object_is_there(f->in, &c) || !fetch(f, &c, &value))
+		return false;
 	put_value(&json, f, &value, &c);
 	if (json.error)
 		b->error = json.error;
@@ -356,6 +354,14 @@ void field_write_text(struct buf *b, const struct field *f, const struct view *v
 	else
 		put_plain(b, json.data, json.len);
 	buf_done(&json);
+	return true;
+}
+
+void field_write_text(struct buf *b, const struct field *f, const struct view *v,
+		      const struct field_options *o)
+{
+	if (!field_write_value(b, f, v, o))
+		buf_putc(b, '-');
 }
 
 const struct field *field_find(const char *name, size_t len)

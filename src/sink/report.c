@@ -7,6 +7,7 @@
 
 #include "core/cells.h"
 #include "core/explain.h"
+#include "core/sentence.h"
 #include "sink/sink.h"
 #include "sink/text.h"
 #include "util/cleanup.h"
@@ -52,39 +53,6 @@ static void put_text(struct buf *b, const char *text)
 static char tag_of(bool tree)
 {
 	return tree ? REPORT_FAILURE : REPORT_ELSEWHERE;
-}
-
-/* "tcp 0.0.0.0:8080", and where, if that is another network namespace than portlog's. */
-static void put_port(struct buf *b, const struct view *v, uint32_t own_netns)
-{
-	char endpoint[64];
-
-	buf_puts(b, proto_name(v->rec->proto));
-	buf_putc(b, ' ');
-	put_text(b, endpoint_text(&v->rec->addr, v->rec->port, endpoint, sizeof(endpoint)));
-	if (!v->rec->netns || !own_netns || v->rec->netns == own_netns)
-		return;
-	buf_puts(b, " in namespace ");
-	if (v->netns_name)
-		put_text(b, v->netns_name);
-	else
-		buf_u64(b, v->rec->netns);
-}
-
-static void put_who(struct buf *b, const struct view *v)
-{
-	char where[256];
-
-	if (v->rec->has_process)
-		cell_put_process(b, v->rec->comm, v->rec->pid);
-	else
-		buf_puts(b, v->rec->kernel ? "the kernel" : "a process");
-	explain_where(v->process, where, sizeof(where));
-	if (!where[0] || v->rec->tree)
-		return;
-	buf_puts(b, " (");
-	put_text(b, where);
-	buf_putc(b, ')');
 }
 
 static void put_more(struct buf *b, char tag, const char *before, const char *text)
@@ -135,17 +103,13 @@ static bool is_new(struct failures *f, const struct record *rec)
 static void on_failure(struct report *r, const struct view *v)
 {
 	const struct record *rec = v->rec;
-	char tag = tag_of(rec->tree), scratch[16];
+	char tag = tag_of(rec->tree);
 
 	if (!is_new(rec->tree ? &r->own : &r->elsewhere, rec))
 		return;
 	buf_putc(&r->out, tag);
 	buf_puts(&r->out, "portlog: ");
-	put_who(&r->out, v);
-	buf_puts(&r->out, rec->action == ACTION_LISTEN ? " could not listen on " : " could not bind ");
-	put_port(&r->out, v, r->o.own_netns);
-	buf_puts(&r->out, ": ");
-	buf_puts(&r->out, errno_name(rec->error, scratch));
+	sentence_failure(&r->out, v, r->o.own_netns);
 	buf_putc(&r->out, '\n');
 	if (!v->explanation)
 		return;
@@ -192,9 +156,9 @@ static void on_success(struct report *r, const struct view *v)
 	if (!r->o.verbose || !v->rec->tree)
 		return;
 	buf_printf(&r->out, "%cportlog: ", REPORT_NOTE);
-	put_who(&r->out, v);
+	sentence_who(&r->out, v);
 	buf_puts(&r->out, v->rec->action == ACTION_LISTEN ? " listens on " : " bound ");
-	put_port(&r->out, v, r->o.own_netns);
+	sentence_port(&r->out, v, r->o.own_netns);
 	buf_putc(&r->out, '\n');
 }
 
@@ -204,10 +168,10 @@ static void on_left(struct report *r, const struct view *v)
 		return;
 	tell_counts(r);
 	buf_printf(&r->out, "%cportlog: left behind: ", REPORT_NOTE);
-	put_who(&r->out, v);
+	sentence_who(&r->out, v);
 	cell_put_others(&r->out, v->owners_count);
 	buf_puts(&r->out, " still holds ");
-	put_port(&r->out, v, r->o.own_netns);
+	sentence_port(&r->out, v, r->o.own_netns);
 	buf_putc(&r->out, '\n');
 }
 

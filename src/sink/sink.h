@@ -83,6 +83,7 @@ static inline int sink_put(const struct sink_options *o, struct buf *b, int fd)
 extern const struct sink_ops sink_text;
 extern const struct sink_ops sink_ndjson;
 extern const struct sink_ops sink_ndjson_file; /* --sink ndjson:FILE */
+extern const struct sink_ops sink_journald;
 extern const struct sink_ops sink_report; /* for sink/report.h's reader */
 
 #endif
