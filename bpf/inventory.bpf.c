@@ -6,10 +6,16 @@
  */
 #include "portlog.bpf.h"
 
+#define FILES_AT_ONCE 32 /* the least size of a table of descriptors, and all are multiples of it */
+#define STEPS_MAX 32     /* so many descriptors times that in one call */
+#define FILES_END (~0ull)
 #define FLYING_MAX 8    /* sockets told of one Unix socket's queue, a power of two */
 #define MESSAGES_MAX 16 /* looked at in one queue */
 #define FILES_MAX 8     /* looked at in one message */
 
+u64 files_step(u64 task, u32 begin);
+u64 file_sock(u64 file);
+u32 file_row(u64 task, u32 fd, u64 file);
 u64 message_step(u64 message);
 
 char LICENSE[] SEC("license") = "GPL";
@@ -19,6 +25,16 @@ const volatile unsigned int opt_netns_count = 0;
 const volatile bool opt_ports = false;
 const volatile unsigned char opt_port_bits[65536 / 8] = {};
 const volatile unsigned int opt_pidns = 0;
+/* Rows of the pass over descriptors: the reader takes them from here each time that it is told to come again. */
+struct pl_row rows[PL_ROWS_AT_ONCE] = {};
+unsigned int rows_count = 0;
+/* Where the pass is, when it is to go on in the middle of a process. */
+unsigned long long pass_task = 0, pass_start_ns = 0, pass_at = 0;
+static u64 files[FILES_AT_ONCE]; /* a piece of a table of descriptors, copied */
+static u64 socket_ops;           /* what files of sockets have as f_op, once one has been met */
+static u64 who_task;             /* whose facts are in who; 0: nobody's yet */
+static struct caller who;
+
 unsigned long long flying[FLYING_MAX] = {}; /* sockets in the messages of the Unix socket under way */
 unsigned int flying_count = 0;
 
@@ -117,95 +133,220 @@ static __always_inline void row_full(struct pl_row *row, struct sock *sk, const 
 		row_tcp(row, sk);
 }
 
-/* @task: who has it open; NULL: no file led here. */
-subprog void row_write(struct seq_file *seq, struct sock *sk, struct task_struct *task)
+static __always_inline void row_fill(struct pl_row *row, struct sock *sk, const struct sock_common *common)
+{
+	row_common(row, sk, common, common->skc_net.net);
+	if (is_small(row->state)) {
+		row->proto = IPPROTO_TCP;
+		if (row->state == TCP_TIME_WAIT)
+			row_time_wait(row, sk, common);
+	} else {
+		row_full(row, sk, common);
+	}
+}
+
+/* A socket that no file led to. */
+subprog void row_write(struct seq_file *seq, struct sock *sk)
 {
 	struct pl_row row = {};
 	struct common copy;
-	const struct sock_common *common = common_read(&copy, sk);
 
-	row_common(&row, sk, common, common->skc_net.net);
-	if (is_small(row.state)) {
-		row.proto = IPPROTO_TCP;
-		if (row.state == TCP_TIME_WAIT)
-			row_time_wait(&row, sk, common);
-	} else {
-		row_full(&row, sk, common);
-	}
-	if (task)
-		caller_fill(&row, task);
+	row_fill(&row, sk, common_read(&copy, sk));
 	bpf_seq_write(seq, &row, sizeof(row));
 }
 
-SEC("pl_iter/task_file")
-int list_file(struct bpf_iter__task_file *ctx)
-{
-	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
-	struct sock *sk;
-	u16 proto;
+/* ---- the pass over descriptors ---- */
 
-	/* Nearly every file ends here: plain loads, which the verifier guards, cost a tenth of a helper's call. */
-	if (!task || !file || file->f_inode->i_sb->s_magic != SOCKFS_MAGIC)
-		return 0;
-	sk = BPF_CORE_READ((struct socket *)file->private_data, sk);
-	if (!sk)
-		return 0;
-	sk = socket_normal(sk);
-	if (!socket_is_ours(sk))
-		return 0;
+/*
+ * NULL: it is of something else. What sockets have as f_op is learned from the first of them, which is one by
+ * its file system and points back at its file (one that was opened with O_PATH does not).
+ */
+static __always_inline struct socket *file_socket(struct file *file)
+{
+	u64 ops = (u64)BPF_CORE_READ(file, f_op);
+	struct socket *sock;
+
+	if (socket_ops && ops != socket_ops)
+		return NULL;
+	sock = BPF_CORE_READ(file, private_data);
+	if (socket_ops)
+		return sock;
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC || BPF_CORE_READ(sock, file) != file)
+		return NULL;
+	socket_ops = ops;
+	return sock;
+}
+
+/* The socket of a file, as the one that would have its port; 0: it is of something else. */
+__noinline u64 file_sock(u64 file)
+{
+	struct socket *sock = file_socket((void *)file);
+	struct sock *sk = sock ? BPF_CORE_READ(sock, sk) : NULL;
+
+	return sk ? (u64)socket_normal(sk) : 0;
+}
+
+static __always_inline bool is_wanted(struct sock *sk, const struct sock_common *common)
+{
+	u16 family = common->skc_family, proto;
+
+	if ((family != AF_INET && family != AF_INET6) || !common->skc_num || !port_wanted(common->skc_num))
+		return false;
 	proto = BPF_CORE_READ(sk, sk_protocol);
-	if (!BPF_CORE_READ(sk, __sk_common.skc_num) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)) ||
-	    !netns_wanted(sk) || !is_holder(sk, BPF_CORE_READ(sk, __sk_common.skc_state), proto))
+	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && netns_wanted(sk) &&
+	       is_holder(sk, common->skc_state, proto);
+}
+
+static __always_inline void row_caller(struct pl_row *row, struct task_struct *task)
+{
+	if (who_task != (u64)task) {
+		caller_fill(&who, task);
+		who_task = (u64)task;
+	}
+	row->start_ns = who.start_ns;
+	row->exec_id = who.exec_id;
+	row->cgroup_id = who.cgroup_id;
+	row->css_set = (u64)BPF_CORE_READ(task, cgroups);
+	row->pid = who.pid;
+	row->ppid = who.ppid;
+	row->uid = who.uid;
+	row->gid = who.gid;
+	__builtin_memcpy(row->comm, who.comm, sizeof(row->comm));
+}
+
+/*
+ * A row, if descriptor @fd of @id leads to a socket that holds a port. No lock is held and no reference taken, so what was
+ * read counts only when the process still has the file there afterwards: then it had it all the time. 1: done; 0: no room.
+ */
+__noinline u32 file_row(u64 id, u32 fd, u64 file)
+{
+	struct task_struct *task = (void *)id;
+	struct sock *sk = (void *)file_sock(file);
+	const struct sock_common *common;
+	struct common copy;
+	struct pl_row *row;
+	u32 n;
+
+	if (!sk)
+		return 1;
+	common = common_read(&copy, sk);
+	if (!is_wanted(sk, common))
+		return 1;
+	n = rows_count;
+	if (n >= PL_ROWS_AT_ONCE)
 		return 0;
-	row_write(ctx->meta->seq, sk, task);
-	return 0;
+	asm volatile("" : "+r"(n)); /* else the mask, which older verifiers need, goes as being of no use */
+	row = &rows[n & (PL_ROWS_AT_ONCE - 1)];
+	__builtin_memset(row, 0, sizeof(*row));
+	row_fill(row, sk, common);
+	row_caller(row, task);
+	if (files_file(BPF_CORE_READ(task, files), fd) == (void *)file)
+		rows_count = n + 1;
+	return 1;
+}
+
+/* Nearly every file ends here, with one read. */
+static __always_inline bool may_be_socket(u64 file)
+{
+	return file && (!socket_ops || (u64)BPF_CORE_READ((struct file *)file, f_op) == socket_ops);
+}
+
+/* Descriptors of process @id from @begin on, as far as the table goes in one piece; where to go on, or FILES_END. */
+__noinline u64 files_step(u64 id, u32 begin)
+{
+	struct task_struct *task = (void *)id;
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **all = BPF_CORE_READ(table, fd);
+	u32 first = begin & ~(FILES_AT_ONCE - 1);
+
+	if (!all || begin >= BPF_CORE_READ(table, max_fds))
+		return FILES_END;
+	bpf_probe_read_kernel(files, sizeof(files), all + first);
+	for (u32 i = 0; i < FILES_AT_ONCE; i++)
+		if (first + i >= begin && may_be_socket(files[i]) && !file_row(id, first + i, files[i]))
+			return first + i;
+	return first + FILES_AT_ONCE;
+}
+
+/*
+ * The same address as a plain number. A load through a typed pointer costs the verifier a walk over all of the kernel's
+ * types, which takes longer than everything else that it has to look at here.
+ */
+static __always_inline struct task_struct *scalar_task(struct task_struct *task)
+{
+	struct task_struct *plain = NULL;
+
+	bpf_probe_read_kernel(&plain, sizeof(plain), &task);
+	return plain;
+}
+
+/* A thread that shares the descriptors of its process, or a process that has none any more. */
+static __always_inline bool adds_nothing(struct task_struct *task)
+{
+	struct files_struct *own = BPF_CORE_READ(task, files);
+
+	return !own || (BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) &&
+			own == BPF_CORE_READ(task, group_leader, files));
+}
+
+/*
+ * Every thread comes by. Descriptor by descriptor the kernel's own iterator over files takes some 250 ns for each, mostly
+ * for locks and references; a copied table takes a tenth.
+ */
+SEC("pl_iter/task")
+int list_file(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task;
+	u64 at = 0, start_ns;
+
+	if (!ctx->task)
+		return 0;
+	task = scalar_task(ctx->task);
+	if (adds_nothing(task))
+		return 0;
+	start_ns = BPF_CORE_READ(task, start_boottime);
+	if (pass_task == (u64)task && pass_start_ns == start_ns)
+		at = pass_at;
+	pass_task = who_task = 0;
+	for (int i = 0; i < STEPS_MAX && at != FILES_END && rows_count < PL_ROWS_AT_ONCE; i++)
+		at = files_step((u64)task, at);
+	if (at == FILES_END)
+		return 0;
+	pass_task = (u64)task;
+	pass_start_ns = start_ns;
+	pass_at = at;
+	return 1; /* the reader is to come again: EAGAIN */
 }
 
 /* The sockets of the reader's network namespace, with a file or without. */
 SEC("pl_iter/tcp")
 int list_tcp(struct bpf_iter__tcp *ctx)
 {
-	struct sock_common *common = ctx->sk_common;
-	struct sock *sk = (void *)common;
-	u8 state;
+	struct sock *sk;
 
-	if (!common)
+	if (!ctx->sk_common)
 		return 0;
-	state = common->skc_state;
-	if (!opt_connections && state != TCP_LISTEN)
+	sk = scalar_socket((void *)ctx->sk_common);
+	if (!opt_connections && BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_LISTEN)
 		return 0;
-	if (!port_wanted(common->skc_num))
-		return 0;
-	row_write(ctx->meta->seq, scalar_socket(sk), NULL);
+	if (port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
+		row_write(ctx->meta->seq, sk);
 	return 0;
 }
 
 SEC("pl_iter/udp")
 int list_udp(struct bpf_iter__udp *ctx)
 {
-	struct sock *sk = (void *)ctx->udp_sk;
-
-	if (!sk || !sk->__sk_common.skc_num || !port_wanted(sk->__sk_common.skc_num))
-		return 0;
-	row_write(ctx->meta->seq, scalar_socket(sk), NULL);
-	return 0;
-}
-
-/* The socket of a file, as the one that has the port; 0: it is none of ours. */
-static __always_inline u64 file_holder(struct file *file)
-{
-	struct socket *sock;
 	struct sock *sk;
+	u16 port;
 
-	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+	if (!ctx->udp_sk)
 		return 0;
-	sock = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(sock, sk);
-	sk = sk ? socket_normal(sk) : NULL;
-	if (!sk || !socket_is_ours(sk) || !BPF_CORE_READ(sk, __sk_common.skc_num))
-		return 0;
-	return (u64)sk;
+	sk = scalar_socket((void *)ctx->udp_sk);
+	port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	if (port && port_wanted(port))
+		row_write(ctx->meta->seq, sk);
+	return 0;
 }
 
 /* Note what one message carries; the next one. A global function is verified once, not for each turn of the loop. */
@@ -217,14 +358,13 @@ u64 message_step(u64 message)
 	short count = list ? BPF_CORE_READ(list, count) : 0;
 
 	for (int i = 0; i < FILES_MAX && i < count; i++) {
-		struct file *file = NULL;
-		u64 sk;
+		u64 file = 0, sk;
 
 		bpf_probe_read_kernel(&file, sizeof(file),
 				      (void *)list + bpf_core_field_offset(struct scm_fp_list, fp) +
 					      i * sizeof(file));
-		sk = file_holder(file);
-		if (sk)
+		sk = file ? file_sock(file) : 0;
+		if (sk && socket_is_ours((void *)sk) && BPF_CORE_READ((struct sock *)sk, __sk_common.skc_num))
 			flying[flying_count++ & (FLYING_MAX - 1)] = sk;
 	}
 	return (u64)BPF_CORE_READ(skb, next);

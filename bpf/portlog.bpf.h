@@ -374,17 +374,24 @@ static __always_inline struct sock *context_socket(void *ctx_sk)
 	return sk;
 }
 
-/* The socket behind descriptor @fd of @from; NULL: no descriptor, or of something else. No reference is taken. */
-static __always_inline struct sock *files_socket(struct files_struct *from, u32 fd)
+/* The file behind descriptor @fd of @from; NULL: no descriptor. No reference is taken. */
+static __always_inline struct file *files_file(struct files_struct *from, u32 fd)
 {
 	struct fdtable *table = BPF_CORE_READ(from, fdt);
 	struct file **files = BPF_CORE_READ(table, fd);
 	struct file *file = NULL;
+
+	if (fd < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	return file;
+}
+
+/* The socket behind descriptor @fd of @from; NULL: no descriptor, or of something else. */
+static __always_inline struct sock *files_socket(struct files_struct *from, u32 fd)
+{
+	struct file *file = files_file(from, fd);
 	struct socket *sock;
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
 		return NULL;
 	sock = BPF_CORE_READ(file, private_data);

@@ -131,6 +131,7 @@ struct inode {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	const void *f_op;
 	void *private_data;
 };
 
@@ -409,6 +410,15 @@ struct seq_file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
 };
 
 struct bpf_iter__task_file {

@@ -30,7 +30,7 @@
 #define PL_PROCESS 7  /* who a process is, once for each exec: struct pl_process */
 #define PL_HINT 8     /* a socket on a lingering port died: the port may be free now */
 #define PL_KIND_MAX 9
-#define PL_ROW 16 /* of an inventory: struct pl_row, through an iterator's file */
+#define PL_ROW 16 /* of an inventory: struct pl_row, through an iterator's file or the object's memory */
 
 /* flags of pl_event and pl_holder */
 #define PL_REUSEADDR 0x1u
@@ -234,6 +234,8 @@ struct pl_bucket {
 	__u8 fast_addr6[16];
 };
 
+#define PL_ROWS_AT_ONCE 256 /* that are handed over in the object's memory */
+
 /* One socket that holds a port, and one process that has it open (pid 0: no file led to it). */
 struct pl_row {
 	__u16 kind;
@@ -245,6 +247,7 @@ struct pl_row {
 	__u64 start_ns;
 	__u64 exec_id;
 	__u64 cgroup_id;
+	__u64 css_set; /* key of the process's cgroups, in every hierarchy: whose are equal are in the same ones */
 	__u32 pid;
 	__u32 ppid;
 	__u32 uid;
@@ -285,7 +288,7 @@ struct pl_last_owner {
 _Static_assert(sizeof(struct pl_tracked) == 152, "pl_tracked has a hole");
 _Static_assert(sizeof(struct pl_owner) == 64, "pl_owner has a hole");
 _Static_assert(sizeof(struct pl_bucket) == 32, "pl_bucket has a hole");
-_Static_assert(sizeof(struct pl_row) == 176, "pl_row has a hole");
+_Static_assert(sizeof(struct pl_row) == 184, "pl_row has a hole");
 _Static_assert(sizeof(struct pl_port) == 12, "pl_port has a hole");
 _Static_assert(sizeof(struct pl_last_owner) == 56, "pl_last_owner has a hole");
 _Static_assert(sizeof(struct pl_event) == 216, "pl_event has a hole");

@@ -187,9 +187,53 @@ static int iterate(struct bpf_program *p, int (*each)(void *arg, const void *row
 	return r;
 }
 
+/* Hand over the rows that lie in the object's memory, which then has room for more. */
+static int rows_hand(struct inventory_bpf__bss *shared, int (*each)(void *arg, const void *row, size_t len),
+		     void *arg)
+{
+	unsigned n = shared->rows_count < PL_ROWS_AT_ONCE ? shared->rows_count : PL_ROWS_AT_ONCE;
+	int r = 0;
+
+	for (unsigned i = 0; i < n && !r; i++)
+		r = each(arg, &shared->rows[i], sizeof(shared->rows[i]));
+	shared->rows_count = 0;
+	return r;
+}
+
+/*
+ * The program writes nothing into its file. It says EAGAIN when its memory is full, or a table of descriptors is so long
+ * that there shall be a pause, and goes on from there; the end of the file is the end of the processes.
+ */
+static int files_read(int fd, struct inventory_bpf__bss *shared,
+		      int (*each)(void *arg, const void *row, size_t len), void *arg)
+{
+	ssize_t n = -1;
+	char nothing;
+	int r = 0;
+
+	while (n < 0 && !r) {
+		n = read(fd, &nothing, sizeof(nothing));
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return fail(-errno, "read a BPF iterator");
+		r = rows_hand(shared, each, arg);
+	}
+	return r;
+}
+
 int lister_files(struct lister *l, int (*each)(void *arg, const void *row, size_t len), void *arg)
 {
-	return iterate(l->skel->progs.list_file, each, arg);
+	struct inventory_bpf__bss *shared = l->skel->bss;
+	struct bpf_link *link;
+	int fd, r;
+
+	r = bpf_iterator_open(l->skel->progs.list_file, 0, &link, &fd);
+	if (r < 0)
+		return r;
+	shared->pass_task = 0;
+	r = files_read(fd, shared, each, arg);
+	close(fd);
+	bpf_link__destroy(link);
+	return r;
 }
 
 int lister_sockets(struct lister *l, bool udp, int (*each)(void *arg, const void *row, size_t len), void *arg)
