@@ -30,6 +30,7 @@ struct cgroup_info {
 struct process {
 	struct process_key key;
 	uint64_t cgroup_id;
+	uint64_t css_set; /* of one pass over all processes: whose are equal are in the same cgroups; 0: not known */
 	uint32_t ppid;
 	uint32_t uid;
 	uint32_t gid;

@@ -28,6 +28,7 @@
 
 #define MS 1000000ull
 #define CONTAINERS_MAX 1024
+#define CSS_SETS_MAX 4096
 #define CONTAINER_KNOWN_NS (60000 * MS)
 #define CONTAINER_UNKNOWN_NS (2000 * MS)
 #define SYSCTL_NS (1000 * MS)
@@ -41,6 +42,15 @@ struct container {
 	char id[];
 };
 
+/* What the file of a process said that is in these cgroups. */
+struct css_set {
+	UT_hash_handle hh;
+	uint64_t key;
+	char *cgroup, *legacy; /* as of proc_fill_cgroup() */
+	bool agreed;           /* so did that of another one */
+	bool disputed;         /* another one's said something else: one of them has moved since */
+};
+
 struct enrich {
 	int root_fd;
 	int proc_fd;
@@ -48,6 +58,7 @@ struct enrich {
 	struct netns_names *netns;
 	struct bound_table *bound;
 	struct container *containers;
+	struct css_set *css_sets;
 	int cgroup_fd; /* v2 mount; -1: none */
 	bool cgroup_looked;
 	bool legacy_cgroups; /* there are v1 hierarchies, which may say more */
@@ -201,6 +212,63 @@ void enrich_process(struct enrich *e, struct process *p)
 	fill_container(e, &p->where);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static void css_set_remember(struct enrich *e, const struct process *p, const char *legacy)
+{
+	struct css_set *s;
+
+	if (!p->css_set || HASH_COUNT(e->css_sets) >= CSS_SETS_MAX)
+		return;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return;
+	s->key = p->css_set;
+	s->cgroup = p->cgroup ? strdup(p->cgroup) : NULL;
+	s->legacy = legacy ? strdup(legacy) : NULL;
+	HASH_ADD(hh, e->css_sets, key, sizeof(s->key), s);
+}
+
+static void css_sets_forget(struct enrich *e)
+{
+	struct css_set *s, *next;
+
+	HASH_ITER(hh, e->css_sets, s, next) {
+		HASH_DEL(e->css_sets, s);
+		free(s->cgroup);
+		free(s->legacy);
+		free(s);
+	}
+}
+
+/*
+ * Processes in the same cgroups have the same file, which is read twice, not for each of them: a process that moved
+ * between the pass and the first look would stand for all.
+ */
+static void fill_cgroup(struct enrich *e, struct process *p, char **ret_legacy)
+{
+	struct css_set *s = NULL;
+
+	if (p->css_set)
+		HASH_FIND(hh, e->css_sets, &p->css_set, sizeof(p->css_set), s);
+	if (s && s->agreed && !s->disputed) {
+		copy_name(&p->cgroup, s->cgroup);
+		copy_name(ret_legacy, s->legacy);
+		return;
+	}
+	if (proc_fill_cgroup(e->proc_fd, p, ret_legacy))
+		return;
+	if (!s)
+		css_set_remember(e, p, *ret_legacy);
+	else if (same_text(s->cgroup, p->cgroup) && same_text(s->legacy, *ret_legacy))
+		s->agreed = true;
+	else
+		s->disputed = true;
+}
+
 static bool has_place(const struct cgroup_info *where)
 {
 	return where->unit || where->container_id || where->pod_uid;
@@ -213,7 +281,7 @@ void enrich_process_where(struct enrich *e, struct process *p)
 	if (p->enriched || p->cgroup || has_place(&p->where))
 		return;
 	if (e->legacy_cgroups || !p->cgroup_id)
-		(void)proc_fill_cgroup(e->proc_fd, p, &legacy);
+		fill_cgroup(e, p, &legacy);
 	if (!p->cgroup && p->cgroup_id)
 		p->cgroup = cgroup_of_id(e, p->cgroup_id);
 	if (p->cgroup || legacy)
@@ -326,6 +394,7 @@ struct enrich *enrich_free(struct enrich *e)
 		return NULL;
 	while (e->containers)
 		container_forget(e, e->containers);
+	css_sets_forget(e);
 	netns_names_free(e->netns);
 	names_free(e->names);
 	bound_table_free(e->bound);

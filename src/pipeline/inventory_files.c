@@ -61,6 +61,12 @@ static const struct pl_row *row_named(struct pl_row *const *rows, size_t n)
 	return n > 1 && rows[0]->pid == 1 ? rows[1] : rows[0];
 }
 
+static void process_know(struct process *p, const struct pl_row *row)
+{
+	if (p)
+		p->css_set = row->css_set;
+}
+
 static void owner_add(struct inventory *inv, struct entry *e, const struct pl_row *row)
 {
 	struct owner owner = { .pid = row->pid, .uid = row->uid, .start_ns = row->start_ns };
@@ -70,7 +76,7 @@ static void owner_add(struct inventory *inv, struct entry *e, const struct pl_ro
 	if (!entry_owner_add(e, &owner))
 		return;
 	decode_row_record(row, &rec);
-	(void)inventory_intern(inv, &rec);
+	process_know(inventory_intern(inv, &rec), row);
 }
 
 static void record_times(struct inventory *inv, struct record *rec, uint64_t start_ns)
@@ -98,6 +104,7 @@ static void socket_fold(struct inventory *inv, struct pl_row *const *rows, size_
 	e = inventory_hold(inv, &rec);
 	if (!e)
 		return;
+	process_know(e->process, named);
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || rows[i]->pid != rows[i - 1]->pid)
 			owner_add(inv, e, rows[i]);
