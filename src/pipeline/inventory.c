@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +18,14 @@
 #include "util/cleanup.h"
 #include "util/fail.h"
 #include "util/loop.h"
+#include "util/memory.h"
 
 #define PROCESSES_MAX 65536
 #define LEDGER_MAX 262144
 #define COOKIE_KEY (1ull << 63) /* an inode is a number of 32 bits, and a cookie never grows so large */
 #define TCP_STATE_LISTEN 10
+#define ROWS_FEW 500
+#define ROW_BYTES 1536 /* of memory that a socket takes until it is shown */
 
 /* ---- what was not seen ---- */
 
@@ -256,8 +261,7 @@ static void session_fill(struct inventory *inv)
 	enrich_session(inv->enrich, &inv->session);
 }
 
-/* Without BPF it works as well as it can; root is told why. */
-static void lister_start(struct inventory *inv)
+static int lister_start(struct inventory *inv)
 {
 	struct lister_options o = {
 		.filter = inv->o.kernel,
@@ -266,30 +270,94 @@ static void lister_start(struct inventory *inv)
 	};
 
 	memcpy(o.netns, inv->netns, sizeof(o.netns));
-	inv->root = geteuid() == 0;
-	if (inv->o.no_bpf || !inv->root)
-		return;
-	if (lister_open(&o, &inv->lister) < 0) {
-		inv->lister = NULL;
-		inventory_blind_add(inv, "options, and what /proc does not show: %s", fail_story());
-		fail_clear();
-	}
+	return lister_open(&o, &inv->lister);
+}
+
+/* A thread that asks sock_diag: the kernel takes as long for that as for the programs. */
+struct asking {
+	struct inventory *inv;
+	pthread_t thread;
+	bool started;
+	int r;
+	char story[256];
+};
+
+static void *asking_run(void *arg)
+{
+	struct asking *a = arg;
+
+	a->r = inventory_ask(a->inv);
+	snprintf(a->story, sizeof(a->story), "%s", fail_story());
+	return NULL;
+}
+
+/* Signals are for the thread that was there before. */
+static void asking_start(struct asking *a)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	a->started = !pthread_create(&a->thread, NULL, asking_run, a);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* 0, or negative errno with a story. */
+static int asking_end(struct asking *a)
+{
+	if (!a->started)
+		return inventory_ask(a->inv);
+	pthread_join(a->thread, NULL);
+	return a->r < 0 ? fail_text(a->r, "%s", a->story) : 0;
+}
+
+/* The walk over /proc takes long, and there is nothing after it to be asked. */
+static int look_without_bpf(struct inventory *inv)
+{
+	int r = socket_owners_read(inv->proc_fd, &inv->owners);
+
+	return r < 0 ? r : inventory_ask(inv);
+}
+
+/* Without BPF it works as well as it can; root is told why. */
+static int look_instead(struct inventory *inv, const char *why)
+{
+	inv->bpf = false;
+	inv->lister = NULL;
+	inventory_ask_forget(inv);
+	inventory_blind_add(inv, "options, and what /proc does not show: %s", why);
+	fail_clear();
+	return look_without_bpf(inv);
 }
 
 /*
  * With BPF sock_diag is asked first: what is opened meanwhile has a file when the pass over the files comes, and what is
- * closed meanwhile is asked for again. The walk over /proc takes long, and there is nothing after it to be asked.
+ * closed meanwhile is asked for again.
  */
+static int look_with_bpf(struct inventory *inv)
+{
+	struct asking asking = { .inv = inv };
+	char why[512];
+	int r, loaded;
+
+	inv->bpf = true;
+	asking_start(&asking);
+	loaded = lister_start(inv);
+	snprintf(why, sizeof(why), "%s", loaded < 0 ? fail_story() : "");
+	r = asking_end(&asking);
+	if (loaded < 0)
+		return look_instead(inv, why);
+	if (r < 0)
+		return r;
+	if (inv->n_found > ROWS_FEW)
+		memory_expect(inv->n_found * ROW_BYTES);
+	return inventory_files(inv);
+}
+
 static int inventory_look(struct inventory *inv)
 {
-	int r;
-
-	if (inv->lister) {
-		r = inventory_ask(inv);
-		return r < 0 ? r : inventory_files(inv);
-	}
-	r = socket_owners_read(inv->proc_fd, &inv->owners);
-	return r < 0 ? r : inventory_ask(inv);
+	inv->root = geteuid() == 0;
+	return inv->root && !inv->o.no_bpf ? look_with_bpf(inv) : look_without_bpf(inv);
 }
 
 static int inventory_fill(struct inventory *inv)
@@ -325,7 +393,6 @@ int inventory_take(const struct inventory_options *o, struct inventory **ret)
 	if (!r) {
 		session_fill(inv);
 		netns_resolve(inv);
-		lister_start(inv);
 		r = inventory_fill(inv);
 	}
 	if (r < 0) {

@@ -217,7 +217,7 @@ static uint16_t single_port(const struct inventory *inv)
  */
 static bool asks_for_bound(struct inventory *inv)
 {
-	if (inv->lister)
+	if (inv->bpf)
 		return false;
 	if (clock_boot_ns() <= inv->began_ns + BOUND_MAX_NS)
 		return true;
@@ -235,7 +235,7 @@ static int netns_ask(struct pass *p, const struct netns *ns,
 	struct diag_query queries[] = {
 		{ .tcp = true, .states = inv->o.connections ? 0 : states, .port = port },
 		{ .udp = true, .port = port },
-		{ .mptcp = !inv->lister, .states = states, .port = port },
+		{ .mptcp = !inv->bpf, .states = states, .port = port },
 	};
 	struct sockdiag *sd;
 	int r = sockdiag_open(ns->inode == netns_self() ? -1 : ns->fd, ns->inode, &sd);
@@ -423,6 +423,16 @@ int inventory_ask(struct inventory *inv)
 		inv->found_ends[i] = inv->n_found;
 	}
 	return r;
+}
+
+void inventory_ask_forget(struct inventory *inv)
+{
+	netns_list_done(&inv->namespaces);
+	free(inv->found_ends);
+	inv->found_ends = NULL;
+	inv->n_found = inv->netns_late = inv->netns_refused = inv->bad_rows = 0;
+	while (inv->n_blind)
+		free(inv->blind_texts[--inv->n_blind]);
 }
 
 int inventory_settle(struct inventory *inv)

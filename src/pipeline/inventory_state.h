@@ -59,6 +59,7 @@ struct inventory {
 	bool no_module;
 	bool brief;
 	bool root; /* may look at everybody's processes */
+	bool bpf;  /* owners come from a pass over the files, or will: the programs may still be on their way */
 	const char *blind[INVENTORY_BLIND_MAX + 1];
 	char *blind_texts[INVENTORY_BLIND_MAX];
 	size_t n_blind;
@@ -84,6 +85,7 @@ int inventory_flying(struct inventory *inv); /* which of those that nobody has a
 
 /* ---- inventory_diag.c: namespace by namespace ---- */
 int inventory_ask(struct inventory *inv); /* what sock_diag has, kept in found; TIME_WAIT into the ledger */
+void inventory_ask_forget(struct inventory *inv); /* forget what inventory_ask() found */
 int inventory_settle(struct inventory *inv); /* after the files: what is in found and not in the ledger yet */
 
 #endif
