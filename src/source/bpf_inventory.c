@@ -26,7 +26,12 @@ struct lister {
 
 #define SECTION "pl_iter"
 
-static _Thread_local const struct kernel_btf *types; /* while an object is being loaded */
+/* The functions that the programs attach to, by section. */
+static const char *const targets[] = { "bpf_iter_task", "bpf_iter_tcp", "bpf_iter_udp", "bpf_iter_unix" };
+
+#define TARGET_UNIX 3 /* before 5.15 there is no iterator over Unix sockets */
+
+static _Thread_local const uint32_t *target_ids; /* while an object is being loaded; 0: the kernel has none */
 
 /*
  * To find the functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
@@ -35,12 +40,12 @@ static _Thread_local const struct kernel_btf *types; /* while an object is being
 static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opts, long cookie)
 {
 	const char *target = bpf_program__section_name(p) + strlen(SECTION "/");
-	char function[64];
 	int r;
 
 	(void)cookie;
-	snprintf(function, sizeof(function), "bpf_iter_%s", target);
-	opts->attach_btf_id = kernel_btf_find(types, function, BTF_KIND_FUNC);
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
+		if (!strcmp(targets[i] + strlen("bpf_iter_"), target))
+			opts->attach_btf_id = target_ids[i];
 	if (!opts->attach_btf_id)
 		return -ENOENT;
 	opts->expected_attach_type = BPF_TRACE_ITER;
@@ -86,14 +91,7 @@ static void knobs_set(struct inventory_bpf__rodata *k, const struct lister_optio
 	memcpy((void *)k->opt_port_bits, o->filter->ports, sizeof(o->filter->ports));
 }
 
-/* Before 5.15 there is no iterator over Unix sockets. */
-static bool has_unix(const struct kernel_btf *btf)
-{
-	return kernel_btf_find(btf, "bpf_iter_unix", BTF_KIND_FUNC);
-}
-
-static int skeleton_load(const struct lister_options *o, const struct kernel_btf *btf, int small_btf_fd,
-			 struct inventory_bpf **ret)
+static int skeleton_load(const struct lister_options *o, int small_btf_fd, struct inventory_bpf **ret)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts);
 	char path[32];
@@ -106,7 +104,7 @@ static int skeleton_load(const struct lister_options *o, const struct kernel_btf
 	if (!*ret)
 		return bpf_cannot_load(-errno, "open the BPF object");
 	knobs_set((*ret)->rodata, o);
-	bpf_program__set_autoload((*ret)->progs.list_unix, has_unix(btf));
+	bpf_program__set_autoload((*ret)->progs.list_unix, target_ids[TARGET_UNIX]);
 	r = inventory_bpf__load(*ret);
 	return r < 0 ? bpf_cannot_load(r == -EINVAL ? -ENOTSUP : r, "load the BPF iterators") : 0;
 }
@@ -115,6 +113,7 @@ int lister_open(const struct lister_options *o, struct lister **ret)
 {
 	struct lister *l = calloc(1, sizeof(*l));
 	auto_close int small_btf_fd = -1;
+	uint32_t ids[ARRAY_SIZE(targets)];
 	struct kernel_btf *btf;
 	const void *elf;
 	size_t size;
@@ -130,10 +129,12 @@ int lister_open(const struct lister_options *o, struct lister **ret)
 	}
 	elf = inventory_bpf__elf_bytes(&size);
 	small_btf_fd = bpf_small_btf(btf, elf, size);
-	types = btf;
+	kernel_btf_functions(btf, targets, ARRAY_SIZE(targets), ids);
+	kernel_btf_close(btf);
+	target_ids = ids;
 	r = handler_add();
-	r = r < 0 ? fail(r, "tell libbpf of our sections") : skeleton_load(o, btf, small_btf_fd, &l->skel);
-	types = kernel_btf_close(btf);
+	r = r < 0 ? fail(r, "tell libbpf of our sections") : skeleton_load(o, small_btf_fd, &l->skel);
+	target_ids = NULL;
 	if (r < 0) {
 		lister_close(l);
 		return r;

@@ -18,16 +18,21 @@
 
 #define TYPES_MAX (1u << 24)
 
+/* Ids by hash of the name. */
+struct names {
+	uint32_t *slots; /* 0: empty; NULL: nobody has asked yet */
+	uint32_t mask;
+};
+
 struct kernel_btf {
 	unsigned char *data;
 	size_t mapped;              /* bytes of data that are the kernel's own pages; 0: data is allocated */
 	const unsigned char *types; /* inside data */
 	const char *strings;        /* inside data; ends with a NUL */
 	uint32_t types_len, strings_len;
-	uint32_t n;        /* types; ids are 1 to n */
-	uint32_t *offsets; /* by id: where the type begins in types */
-	uint32_t *slots;   /* ids by hash of the name; 0: empty; NULL: nobody has asked yet */
-	uint32_t mask;
+	uint32_t n;          /* types; ids are 1 to n */
+	uint32_t *offsets;   /* by id: where the type begins in types */
+	struct names *names; /* two: of functions, which are the half of all, and of the other types */
 };
 
 struct kernel_btf *kernel_btf_close(struct kernel_btf *k)
@@ -39,7 +44,9 @@ struct kernel_btf *kernel_btf_close(struct kernel_btf *k)
 	else
 		free(k->data);
 	free(k->offsets);
-	free(k->slots);
+	for (int i = 0; k->names && i < 2; i++)
+		free(k->names[i].slots);
+	free(k->names);
 	free(k);
 	return NULL;
 }
@@ -184,27 +191,41 @@ static uint32_t name_hash(const char *name)
 	return h ^ h >> 15;
 }
 
-static int names_index(struct kernel_btf *k)
+static bool is_function(const struct btf_type *t)
 {
-	uint32_t size = 1024;
+	return BTF_INFO_KIND(t->info) == BTF_KIND_FUNC;
+}
 
-	while (size < k->n + k->n / 2)
+static bool is_named(const struct btf_type *t, bool functions)
+{
+	return t->name_off && layout_of(t)->named && is_function(t) == functions;
+}
+
+/* A table of the names of functions, or of the others; made when the first is looked for. NULL: out of memory. */
+static const struct names *names_of(const struct kernel_btf *k, bool functions)
+{
+	struct names *names = &k->names[functions];
+	uint32_t size = 1024, n = 0, at;
+
+	if (names->slots)
+		return names;
+	for (uint32_t id = 1; id <= k->n; id++)
+		n += is_named(type_by_id(k, id), functions);
+	while (size < n + n / 2)
 		size *= 2;
-	k->mask = size - 1;
-	k->slots = calloc(size, sizeof(*k->slots));
-	if (!k->slots)
-		return fail(-ENOMEM, "read the kernel's BTF");
-	for (uint32_t id = 1; id <= k->n; id++) {
+	names->mask = size - 1;
+	names->slots = calloc(size, sizeof(*names->slots));
+	for (uint32_t id = 1; names->slots && id <= k->n; id++) {
 		const struct btf_type *t = type_by_id(k, id);
-		uint32_t at;
 
-		if (!t->name_off || !layout_of(t)->named)
+		if (!is_named(t, functions))
 			continue;
-		for (at = name_hash(type_name(k, t)) & k->mask; k->slots[at]; at = (at + 1) & k->mask)
+		for (at = name_hash(type_name(k, t)) & names->mask; names->slots[at];
+		     at = (at + 1) & names->mask)
 			;
-		k->slots[at] = id;
+		names->slots[at] = id;
 	}
-	return 0;
+	return names->slots ? names : NULL;
 }
 
 int kernel_btf_open(const char *path, struct kernel_btf **ret)
@@ -220,8 +241,9 @@ int kernel_btf_open(const char *path, struct kernel_btf **ret)
 		r = sections_find(k, len);
 	if (!r)
 		r = types_find(k);
-	if (!r)
-		r = names_index(k);
+	k->names = calloc(2, sizeof(*k->names));
+	if (!r && !k->names)
+		r = fail(-ENOMEM, "read the kernel's BTF");
 	if (r < 0)
 		kernel_btf_close(k);
 	else
@@ -232,11 +254,12 @@ int kernel_btf_open(const char *path, struct kernel_btf **ret)
 /* ---- asking ---- */
 
 /* The next type called @name from place *@at of the table on; 0: no more. */
-static uint32_t named_next(const struct kernel_btf *k, const char *name, uint32_t *at)
+static uint32_t named_next(const struct kernel_btf *k, const struct names *names, const char *name,
+			   uint32_t *at)
 {
 	uint32_t id;
 
-	while ((id = k->slots[*at & k->mask])) {
+	while (names && (id = names->slots[*at & names->mask])) {
 		++*at;
 		if (!strcmp(type_name(k, type_by_id(k, id)), name))
 			return id;
@@ -246,12 +269,26 @@ static uint32_t named_next(const struct kernel_btf *k, const char *name, uint32_
 
 uint32_t kernel_btf_find(const struct kernel_btf *k, const char *name, unsigned kind)
 {
+	const struct names *names = names_of(k, kind == BTF_KIND_FUNC);
 	uint32_t at = name_hash(name), id;
 
 	do
-		id = named_next(k, name, &at);
+		id = named_next(k, names, name, &at);
 	while (id && BTF_INFO_KIND(type_by_id(k, id)->info) != kind);
 	return id;
+}
+
+void kernel_btf_functions(const struct kernel_btf *k, const char *const *names, size_t n, uint32_t *ret_ids)
+{
+	memset(ret_ids, 0, n * sizeof(*ret_ids));
+	for (uint32_t id = 1; id <= k->n; id++) {
+		const struct btf_type *t = type_by_id(k, id);
+		const char *name = is_function(t) ? type_name(k, t) : NULL;
+
+		for (size_t i = 0; name && i < n; i++)
+			if (name[0] == names[i][0] && !strcmp(name, names[i]))
+				ret_ids[i] = id;
+	}
 }
 
 bool kernel_btf_has_word(const struct kernel_btf *k, const char *word)
@@ -323,9 +360,8 @@ static void keep_named(struct extract *x, const char *name)
 {
 	uint32_t at = name_hash(name), id;
 
-	while ((id = named_next(x->k, name, &at)))
-		if (BTF_INFO_KIND(type_by_id(x->k, id)->info) != BTF_KIND_FUNC)
-			keep(x, id);
+	while ((id = named_next(x->k, names_of(x->k, false), name, &at)))
+		keep(x, id);
 }
 
 /* 0 is void. */
