@@ -181,21 +181,38 @@ static int put_port_filter(struct nl_msg *msg, uint16_t port)
 	return nla_put(msg, INET_DIAG_REQ_BYTECODE, sizeof(ops), ops);
 }
 
-static int request_send(struct sockdiag *sd, const struct diag_query *q, int protocol, uint8_t family)
+/* A request for one family; or for both, as it was made before Linux 3.3, when there was only TCP to ask for. */
+static struct nl_msg *request_new(const struct diag_query *q, int protocol, uint8_t family)
 {
-	struct inet_diag_req_v2 req = {
+	const struct inet_diag_req_v2 one = {
 		.sdiag_family = family,
 		.sdiag_protocol = protocol > 255 ? 255 : (uint8_t)protocol, /* the attribute says it then */
 		.idiag_states = q->states ?: ALL_STATES,
 	};
-	struct nl_msg *msg = nlmsg_alloc_simple(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP);
+	const struct inet_diag_req both = { .idiag_states = q->states ?: ALL_STATES };
+	struct nl_msg *msg = nlmsg_alloc_simple(family == AF_UNSPEC ? TCPDIAG_GETSOCK : SOCK_DIAG_BY_FAMILY,
+						NLM_F_REQUEST | NLM_F_DUMP);
+	int r = 0;
+
+	if (msg && family == AF_UNSPEC)
+		r = nlmsg_append(msg, (void *)&both, sizeof(both), NLMSG_ALIGNTO);
+	else if (msg)
+		r = nlmsg_append(msg, (void *)&one, sizeof(one), NLMSG_ALIGNTO);
+	if (!r)
+		return msg;
+	nlmsg_free(msg);
+	return NULL;
+}
+
+static int request_send(struct sockdiag *sd, const struct diag_query *q, int protocol, uint8_t family)
+{
+	struct nl_msg *msg = request_new(q, protocol, family);
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	int r = 0;
 
 	if (!msg)
 		return fail(-ENOMEM, "ask for sockets");
-	if (nlmsg_append(msg, &req, sizeof(req), NLMSG_ALIGNTO) ||
-	    (protocol > 255 && nla_put_u32(msg, INET_DIAG_REQ_PROTOCOL, (uint32_t)protocol)) ||
+	if ((protocol > 255 && nla_put_u32(msg, INET_DIAG_REQ_PROTOCOL, (uint32_t)protocol)) ||
 	    (q->port && put_port_filter(msg, q->port)))
 		r = fail(-ENOMEM, "ask for sockets");
 	nlmsg_hdr(msg)->nlmsg_seq = ++sd->seq;
@@ -268,6 +285,28 @@ static int dump_family(struct sockdiag *sd, const struct diag_query *q, int prot
 	return d->error ? fail(d->error, "list sockets") : 0;
 }
 
+/*
+ * Both families. Of TCP each question is a walk over the listeners of every namespace: they are asked for in one, where
+ * the kernel knows how.
+ */
+static int dump_protocol(struct sockdiag *sd, const struct diag_query *q, int protocol, struct decode *d)
+{
+	int r4, r;
+
+	if (protocol == IPPROTO_TCP) {
+		r = dump_family(sd, q, protocol, AF_UNSPEC, d);
+		if (!d->error)
+			return r;
+		fail_clear();
+		d->error = 0;
+	}
+	r4 = dump_family(sd, q, protocol, AF_INET, d);
+	if (r4 < 0 || d->stopped)
+		return r4;
+	r = dump_family(sd, q, protocol, AF_INET6, d);
+	return r ?: r4;
+}
+
 int sockdiag_dump(struct sockdiag *sd, const struct diag_query *q,
 		  int (*each)(void *arg, const struct diag_row *row), void *arg)
 {
@@ -281,26 +320,25 @@ int sockdiag_dump(struct sockdiag *sd, const struct diag_query *q,
 		{ q->udp, true, PROTO_UDP, IPPROTO_UDP },
 		{ q->mptcp, !q->tcp && !q->udp, PROTO_MPTCP, IPPROTO_MPTCP },
 	};
-	static const uint8_t families[] = { AF_INET, AF_INET6 };
 	bool missing = false;
 	int r;
 
-	for (size_t i = 0; i < 2 * ARRAY_SIZE(protos); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(protos); i++) {
 		struct decode d = {
 			.each = each,
 			.arg = arg,
-			.proto = protos[i / 2].proto,
+			.proto = protos[i].proto,
 			.netns = sd->netns,
 			.port = q->port,
 		};
 
-		if (!protos[i / 2].wanted)
+		if (!protos[i].wanted)
 			continue;
-		r = dump_family(sd, q, protos[i / 2].protocol, families[i % 2], &d);
+		r = dump_protocol(sd, q, protos[i].protocol, &d);
 		sd->bad += d.bad;
 		if (r < 0 || d.stopped)
 			return r;
-		missing |= r == SOCKDIAG_NO_MODULE && protos[i / 2].needed;
+		missing |= r == SOCKDIAG_NO_MODULE && protos[i].needed;
 	}
 	return missing ? SOCKDIAG_NO_MODULE : 0;
 }
