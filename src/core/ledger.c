@@ -420,21 +420,21 @@ bool entry_owner_add(struct entry *e, const struct owner *owner)
 	return true;
 }
 
-static enum holder_kind entry_kind(const struct entry *e)
+enum holder_kind record_holder_kind(const struct record *rec, bool listened)
 {
-	if (e->told.kind)
-		return (enum holder_kind)e->told.kind;
-	if (e->told.kernel)
+	if (rec->kind)
+		return (enum holder_kind)rec->kind;
+	if (rec->kernel)
 		return HOLDER_KERNEL;
-	if (e->told.proto == PROTO_UDP || e->told.state == TCP_STATE_LISTEN)
+	if (rec->proto == PROTO_UDP || rec->state == TCP_STATE_LISTEN)
 		return HOLDER_LISTENER;
-	return e->listened ? HOLDER_SHUTDOWN : HOLDER_BOUND;
+	return listened ? HOLDER_SHUTDOWN : HOLDER_BOUND;
 }
 
 void entry_holder(const struct entry *e, struct holder *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	ret->kind = entry_kind(e);
+	ret->kind = record_holder_kind(&e->told, e->listened);
 	ret->proto = e->told.proto;
 	ret->options = e->told.options;
 	ret->has_options = e->told.has_options;

@@ -75,6 +75,9 @@ void ledger_release(struct ledger *led, struct entry *e, uint64_t now_ns);
 /* One more process has the socket open. False: known already, or no room (counted in owners_count). */
 bool entry_owner_add(struct entry *e, const struct owner *owner);
 
+/* What it holds its port as, from its record; @listened: at some time. */
+enum holder_kind record_holder_kind(const struct record *rec, bool listened);
+
 /* The socket of @e as what holds a port; unranked, and without what only a look at the processes tells. */
 void entry_holder(const struct entry *e, struct holder *ret);
 

@@ -25,7 +25,7 @@
 #define COOKIE_KEY (1ull << 63) /* an inode is a number of 32 bits, and a cookie never grows so large */
 #define TCP_STATE_LISTEN 10
 #define ROWS_FEW 500
-#define ROW_BYTES 1536 /* of memory that a socket takes until it is shown */
+#define ROW_BYTES 1200 /* of memory that a socket takes until it is shown */
 
 /* ---- what was not seen ---- */
 

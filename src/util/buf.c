@@ -184,12 +184,27 @@ static void put_hex(struct buf *b, const char *bytes, size_t len)
 	}
 }
 
+/* How many of the first bytes are plain letters, digits and signs, as nearly all are. */
+static size_t plain_len(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= ' ' && text[n] <= '~')
+		n++;
+	return n;
+}
+
 void buf_visible(struct buf *b, const char *text, size_t len)
 {
 	uint32_t rune;
 	size_t n;
 
 	for (; len; text += n, len -= n) {
+		n = plain_len(text, len);
+		if (n) {
+			buf_put(b, text, n);
+			continue;
+		}
 		n = utf8_next(text, len, &rune);
 		if (n && !utf8_harmful(rune)) {
 			buf_put(b, text, n);

@@ -85,15 +85,13 @@ static void note_time_wait(struct buf *b, const struct record *rec)
 
 static void put_note(struct buf *b, const struct view *v, const struct table_options *o)
 {
-	struct entry e = { .told = *v->rec };
-	struct holder h;
+	enum holder_kind kind = record_holder_kind(v->rec, false);
 
 	(void)o;
-	entry_holder(&e, &h);
-	if (h.kind == HOLDER_TIME_WAIT)
+	if (kind == HOLDER_TIME_WAIT)
 		note_time_wait(b, v->rec);
-	else if (h.kind < N_HOLDER_KINDS && kind_notes[h.kind])
-		buf_puts(b, kind_notes[h.kind]);
+	else if (kind < N_HOLDER_KINDS && kind_notes[kind])
+		buf_puts(b, kind_notes[kind]);
 }
 
 /* All of them, where the narrow table says "+2". */
@@ -207,7 +205,8 @@ static void line_render(struct table *t, const struct view *v)
 
 struct candidate {
 	const struct entry *entry;
-	char *key; /* --sort; else NULL */
+	uint64_t rank; /* the first part of the usual order, as one number */
+	char *key;     /* --sort; else NULL */
 	const struct table_options *o;
 };
 
@@ -216,15 +215,18 @@ static int compare_number(uint64_t a, uint64_t b)
 	return a < b ? -1 : a > b;
 }
 
+/* The host's namespace first, then the others; TCP before UDP; by port. */
+static uint64_t rank_of(const struct record *rec, uint32_t host_netns)
+{
+	return (uint64_t)(rec->netns != host_netns) << 49 | (uint64_t)rec->netns << 17 |
+	       (uint64_t)(rec->proto == PROTO_UDP) << 16 | rec->port;
+}
+
 static int compare_usual(const struct candidate *a, const struct candidate *b)
 {
 	const struct record *x = &a->entry->told, *y = &b->entry->told;
-	uint32_t host = a->o->host_netns;
-	int r = compare_number(x->netns != host, y->netns != host) ?: compare_number(x->netns, y->netns);
+	int r = compare_number(a->rank, b->rank) ?: compare_number(x->addr.family, y->addr.family);
 
-	r = r ?: compare_number(x->proto == PROTO_UDP, y->proto == PROTO_UDP);
-	r = r ?: compare_number(x->port, y->port);
-	r = r ?: compare_number(x->addr.family, y->addr.family);
 	r = r ?: memcmp(x->addr.bytes, y->addr.bytes, sizeof(x->addr.bytes));
 	r = r ?: compare_number(x->start_ns, y->start_ns);
 	return r ?: compare_number(x->inode, y->inode);
@@ -281,7 +283,7 @@ static struct candidate *candidates_find(struct ledger *led, const struct table_
 	for (struct entry *e = ledger_next(led, NULL); all && e; e = ledger_next(led, e)) {
 		if (!is_wanted(o, e))
 			continue;
-		all[n] = (struct candidate){ .entry = e, .o = o };
+		all[n] = (struct candidate){ .entry = e, .o = o, .rank = rank_of(&e->told, o->host_netns) };
 		candidate_key(&all[n++]);
 	}
 	if (n)
