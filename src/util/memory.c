@@ -17,7 +17,7 @@
 void memory_expect(size_t bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uintptr_t begin = (uintptr_t)sbrk(0), end;
+	char *begin = sbrk(0), *end;
 	void *volatile room; /* a compiler that sees nothing done with it would not ask for it */
 
 	/* What is large would come from mappings of its own, page by page. */
@@ -25,10 +25,10 @@ void memory_expect(size_t bytes)
 	mallopt(M_TOP_PAD, (int)bytes);
 	room = malloc(bytes / 2);
 	free(room);
-	end = (uintptr_t)sbrk(0);
-	begin = (begin + page - 1) & ~(page - 1);
+	end = sbrk(0);
+	begin += -(uintptr_t)begin & (page - 1);
 	if (end <= begin)
 		return;
-	(void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-	(void)madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
+	(void)madvise(begin, (size_t)(end - begin), MADV_HUGEPAGE);
+	(void)madvise(begin, (size_t)(end - begin), MADV_POPULATE_WRITE);
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -39,6 +40,9 @@
 #define CROWD 60      /* namespaces */
 #define FEW_FILES 300 /* of which portlog keeps 256 for itself */
 #define CHURN_ROUNDS 15
+#define MANY_SOCKETS 300 /* of one process: more than portlog is handed at a time */
+#define MANY_FILES 1100  /* and more descriptors than it looks at in one go */
+#define FAR_FD 3000
 
 enum {
 	PORT_SHARED = 21001,
@@ -54,6 +58,9 @@ enum {
 	PORT_NOBODYS,
 	PORT_ACCEPTED,
 	PORT_CHURN,
+	PORT_FAR = 22001,
+	PORT_THREADS,
+	PORT_MANY, /* and those behind it */
 };
 
 static char portlog[256]; /* where everybody may run it */
@@ -517,6 +524,44 @@ static void more_namespaces_than_files(void)
 }
 
 /* Processes, sockets and namespaces that come and go as fast as they can. */
+/* A table of its own, which nobody else of its process has. */
+static void *thread_apart(void *ready)
+{
+	if (unshare(CLONE_FILES))
+		_exit(1);
+	(void)listener_at(PORT_THREADS);
+	if (write(*(int *)ready, "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void with_long_tables(void)
+{
+	struct rlimit limit;
+	pthread_t thread;
+	int ready[2], fd;
+	char byte;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || pipe2(ready, O_CLOEXEC))
+		_exit(1);
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		_exit(1);
+	for (int i = 0; i < MANY_SOCKETS; i++)
+		(void)socket_at(AF_INET, SOCK_DGRAM, 0, "127.0.0.1", PORT_MANY + (unsigned)i);
+	for (int i = 0; i < MANY_FILES; i++)
+		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+			_exit(1);
+	if (pthread_create(&thread, NULL, thread_apart, &ready[1]) || read(ready[0], &byte, 1) != 1)
+		_exit(1);
+	fd = listener_at(PORT_FAR);
+	if (dup2(fd, FAR_FD) != FAR_FD)
+		_exit(1);
+	close(fd);
+}
+
 static void churn(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -531,6 +576,25 @@ static void churn(void)
 		}
 		waitpid(pid, NULL, 0);
 	}
+}
+
+static void long_tables_are_listed_to_their_end(void)
+{
+	pid_t pid = child_with(with_long_tables);
+	bool fine = true;
+	char number[16];
+	auto_listing l;
+
+	snprintf(number, sizeof(number), "%d", pid);
+	list(&l, "pid", number);
+	for (unsigned i = 0; i < MANY_SOCKETS && fine; i++)
+		fine = row_is(&l, PORT_MANY + i, "process.pid", number);
+	tap_result(
+		ended_well(&l) && fine && row_is(&l, PORT_FAR, "process.pid", number) &&
+			row_is(&l, PORT_THREADS, "process.pid", number),
+		"a process with more sockets and descriptors than are looked at in one go is listed to its end");
+	nothing_twice(&l);
+	child_end(pid);
 }
 
 static void nothing_wrong_while_others_come_and_go(void)
@@ -606,6 +670,7 @@ int main(int argc, char **argv)
 	without_bpf();
 	unprivileged("without root, own processes are named, and what root would add is said", NULL);
 	unprivileged("the same where /proc hides processes", proc_hides);
+	long_tables_are_listed_to_their_end();
 	more_namespaces_than_files();
 	nothing_wrong_while_others_come_and_go();
 	unlink(portlog);

@@ -89,15 +89,21 @@ static void put_link(const struct world *w, const char *path, const char *to)
 	assert_int_equal(symlinkat(to, w->fd, path), 0);
 }
 
-static void put_stat(const struct world *w, const char *comm, unsigned long long ticks)
+static void put_stat_of(const struct world *w, unsigned pid, const char *comm, unsigned long long ticks)
 {
-	char text[256];
+	char text[256], path[32];
 
 	snprintf(
 		text, sizeof(text),
-		"42 (%s) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %llu 1 2 18446744073709551615 1 1\n",
-		comm, ticks);
-	put(w, "proc/42/stat", text);
+		"%u (%s) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %llu 1 2 18446744073709551615 1 1\n",
+		pid, comm, ticks);
+	snprintf(path, sizeof(path), "proc/%u/stat", pid);
+	put(w, path, text);
+}
+
+static void put_stat(const struct world *w, const char *comm, unsigned long long ticks)
+{
+	put_stat_of(w, 42, comm, ticks);
 }
 
 /* Process 42, started at tick 5000: nginx of www-data. */
@@ -320,6 +326,52 @@ static void where_only_v1_has_groups_they_say_the_container(void **state)
 	assert_string_equal(p->cgroup, "/");
 	assert_string_equal(p->where.container_id, ID);
 	assert_string_equal(p->where.container_runtime, "docker");
+}
+
+/* Process @pid, of the set of cgroups 7, with a v1 group of that name; which unit it is told to be of. */
+static const char *unit_in_a_set(struct world *w, struct enrich *e, unsigned pid, const char *group)
+{
+	struct process_key key = { pid, START, 1 };
+	char path[32], text[128];
+	struct process *p;
+	bool fresh;
+
+	put_stat_of(w, pid, "nginx", 5000);
+	snprintf(path, sizeof(path), "proc/%u/cgroup", pid);
+	snprintf(text, sizeof(text), "1:name=systemd:/system.slice/%s.service\n0::/\n", group);
+	put(w, path, text);
+	p = processes_get(w->ps, &key, &fresh);
+	assert_non_null(p);
+	p->css_set = 7;
+	enrich_process_where(e, p);
+	return p->where.unit ?: "";
+}
+
+static void two_that_agree_speak_for_all_in_their_cgroups(void **state)
+{
+	struct world *w = *state;
+	struct enrich *e;
+
+	put(w, "proc/self/cgroup", "1:name=systemd:/\n0::/\n");
+	e = enrich_new(w->fd, w->ps);
+	assert_string_equal(unit_in_a_set(w, e, 42, "a"), "a.service");
+	assert_string_equal(unit_in_a_set(w, e, 43, "a"), "a.service");
+	assert_string_equal(unit_in_a_set(w, e, 44, "unread"), "a.service");
+	enrich_free(e);
+}
+
+static void where_they_do_not_agree_each_is_asked(void **state)
+{
+	struct world *w = *state;
+	struct enrich *e;
+
+	put(w, "proc/self/cgroup", "1:name=systemd:/\n0::/\n");
+	e = enrich_new(w->fd, w->ps);
+	assert_string_equal(unit_in_a_set(w, e, 42, "a"), "a.service");
+	assert_string_equal(unit_in_a_set(w, e, 43, "b"), "b.service");
+	assert_string_equal(unit_in_a_set(w, e, 44, "b"), "b.service");
+	assert_string_equal(unit_in_a_set(w, e, 45, "b"), "b.service");
+	enrich_free(e);
 }
 
 static void a_process_is_asked_about_once_until_it_is_dirty(void **state)
@@ -721,6 +773,8 @@ int main(void)
 		T(a_title_without_its_nul_and_a_long_one_are_both_ended),
 		T(a_kernel_thread_has_no_arguments_and_no_executable),
 		T(where_only_v1_has_groups_they_say_the_container),
+		T(two_that_agree_speak_for_all_in_their_cgroups),
+		T(where_they_do_not_agree_each_is_asked),
 		T(a_process_is_asked_about_once_until_it_is_dirty),
 		T(what_was_rendered_before_is_forgotten),
 		T(containers_of_the_same_id_are_read_once),

@@ -149,6 +149,21 @@ static void a_type_is_found_by_name_and_kind(void **state)
 	kernel_btf_close(k);
 }
 
+static void functions_are_found_in_one_pass(void **state)
+{
+	static const char *const names[] = { "nothing", "inner", "far", "inne" };
+	uint32_t ids[ARRAY_SIZE(names)] = { 1, 1, 1, 1 };
+	struct kernel_btf *k = made();
+
+	(void)state;
+	kernel_btf_functions(k, names, ARRAY_SIZE(names), ids);
+	assert_int_equal(ids[0], 0);
+	assert_int_equal(ids[1], kernel_btf_find(k, "inner", BTF_KIND_FUNC));
+	assert_int_equal(ids[2], 0); /* a struct */
+	assert_int_equal(ids[3], 0);
+	kernel_btf_close(k);
+}
+
 static void a_tracepoint_says_its_parameters(void **state)
 {
 	struct kernel_btf *k = made();
@@ -271,6 +286,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_type_is_found_by_name_and_kind),
+		cmocka_unit_test(functions_are_found_in_one_pass),
 		cmocka_unit_test(a_tracepoint_says_its_parameters),
 		cmocka_unit_test(a_word_is_found_whole_or_not_at_all),
 		cmocka_unit_test(what_a_type_contains_comes_along),
