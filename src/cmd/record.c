@@ -149,6 +149,13 @@ static void say_line(struct buf *b, const char *before, const char *text)
 	buf_putc(b, '\n');
 }
 
+static void buf_story(struct buf *b, const char *before, const char *story, const char *remedy)
+{
+	say_line(b, before, story);
+	if (remedy[0])
+		say_line(b, "portlog: ", remedy);
+}
+
 /* "works again; 1,204 events were missed", and other news of a sink. In one write: threads share standard error. */
 static void say(void *arg, const struct writer_news *news)
 {
@@ -160,9 +167,7 @@ static void say(void *arg, const struct writer_news *news)
 	snprintf(before, sizeof(before), "portlog: %s: ", news->sink);
 	if (news->event == WRITER_FAILED) {
 		service_trouble(&rec->service, news->sink, news->story);
-		say_line(&b, before, news->story);
-		if (news->remedy[0])
-			say_line(&b, "portlog: ", news->remedy);
+		buf_story(&b, before, news->story, news->remedy);
 		say_line(&b, before, "events wait in memory; it is tried again every second");
 	} else if (news->event == WRITER_FULL) {
 		say_line(&b, before, "no more events can wait for it: they are missed, and counted");
@@ -180,28 +185,37 @@ static void say(void *arg, const struct writer_news *news)
 	buf_done(&b);
 }
 
+static void say_story(const char *sink)
+{
+	struct buf b = { 0 };
+	char before[64];
+
+	snprintf(before, sizeof(before), "portlog: %s: ", sink);
+	buf_story(&b, before, fail_story(), fail_remedy());
+	(void)buf_write(&b, STDERR_FILENO);
+	buf_done(&b);
+}
+
 /* What time does not mend: better said now than in a log that nobody reads. */
 static bool is_for_good(int r)
 {
 	return r == -EPROTO || r == -EBADMSG || r == -EISDIR || r == -EINVAL || r == -ENOTDIR || r == -ENOMEM;
 }
 
-/* A disk that is not there yet, or full, is waited for; the events wait in memory. */
-static int store_try(struct recorder *rec)
+/*
+ * A disk that is not there yet, or full, or hangs, is the writer's to wait for: it opens the file when there is something
+ * to write, and the events wait in memory. A damaged file does not keep the recorder from recording.
+ */
+static int store_try(const struct recorder *rec)
 {
-	struct store *s;
-	int r = store_open(rec->opts->store, &s);
+	int r = store_probe(rec->opts->store);
 
-	if (!r) {
-		store_close(s);
-		return 0;
+	if (r == -EBADMSG && !history_set_aside(rec->opts->store, false)) {
+		say_story("history");
+		r = 0;
 	}
 	if (is_for_good(r))
 		return r;
-	say(rec, &(struct writer_news){ .event = WRITER_FAILED,
-					.sink = "history",
-					.story = fail_story(),
-					.remedy = fail_remedy() });
 	fail_clear();
 	return 0;
 }

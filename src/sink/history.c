@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "util/cleanup.h"
 #include "util/fail.h"
 
 #define NS_PER_S 1000000000ull
@@ -17,11 +19,70 @@
 struct history {
 	struct history_options o;
 	struct store *store; /* NULL: not open (any more) */
+	bool was_open;       /* what has this name has been a history */
+	uint64_t written;    /* events since the last flush */
+	uint64_t written_seq;
+	uint64_t kept; /* events of this run that are in the file */
+	uint64_t kept_seq;
+	uint64_t lost; /* events that were in a file that is not there any more */
 	char boot_id[33];
 	uint64_t boot_due_ns;  /* when systemd is asked how far it is; 0: not yet said */
 	uint64_t boot_wait_ns; /* how long after the last time */
 	bool boot_done;        /* the boot is over, and when is in the file */
 };
+
+/* ---- the file ---- */
+
+int history_set_aside(const char *path, bool was_open)
+{
+	auto_free char *story = strdup(fail_story());
+	char name[STORE_NAME_MAX];
+	int r = store_set_aside(path, was_open || !strcmp(path, STORE_DEFAULT), name);
+
+	if (r == -EPROTO) {
+		fail_text(-EBADMSG, "%s", story ?: "it is damaged");
+		return fail_hint(
+			-EBADMSG,
+			"it may be a file of somebody else, so it was left as it is; move it away, or give "
+			"another file: --store FILE");
+	}
+	if (r < 0)
+		return fail_add(r, "%s; it stays", story ?: "it is damaged");
+	fail_text(-EBADMSG, "%s", story ?: "it is damaged");
+	fail_hint(-EBADMSG, "it is %s now, and a new one is begun", name);
+	return 0;
+}
+
+/* @r is forwarded: of a damaged file the error is told, then the next one is begun. */
+static int file_failed(struct history *h, int r)
+{
+	if (r != -EBADMSG)
+		return r;
+	h->store = store_close(h->store);
+	(void)history_set_aside(h->o.path, h->was_open);
+	return r;
+}
+
+/* Another file may be there than the one that this run's events went to. */
+static int file_open(struct history *h, const struct view *v)
+{
+	bool has = true;
+	int r = store_open(h->o.path, &h->store);
+
+	if (!r && h->kept)
+		r = store_has(h->store, v, h->kept_seq, &has);
+	if (r)
+		return r;
+	h->was_open = true;
+	if (!has) {
+		h->lost += h->kept;
+		h->kept = 0;
+		h->boot_done = false;
+	}
+	return 0;
+}
+
+/* ---- the form ---- */
 
 static int history_open(const struct sink_options *o, void **ret_state)
 {
@@ -37,18 +98,33 @@ static int history_open(const struct sink_options *o, void **ret_state)
 static int history_write(void *state, const struct view *v)
 {
 	struct history *h = state;
-	int r = h->store ? 0 : store_open(h->o.path, &h->store);
+	int r = h->store ? 0 : file_open(h, v);
 
 	if (!h->boot_id[0])
 		snprintf(h->boot_id, sizeof(h->boot_id), "%s", v->session->boot_id);
-	return r ? r : store_put(h->store, v);
+	if (!r)
+		r = store_put(h->store, v);
+	if (r)
+		return file_failed(h, r);
+	h->written++;
+	h->written_seq = v->rec->seq;
+	return 0;
 }
 
 static int history_flush(void *state)
 {
 	struct history *h = state;
+	int r = h->store ? store_in_place(h->store) : 0;
 
-	return h->store ? store_commit(h->store) : 0;
+	if (!r && h->store)
+		r = store_commit(h->store);
+	if (r)
+		return file_failed(h, r);
+	if (h->written)
+		h->kept_seq = h->written_seq;
+	h->kept += h->written;
+	h->written = 0;
+	return 0;
 }
 
 /* The file may be another one by now, or be mended: it is opened again. */
@@ -57,6 +133,14 @@ static void history_undo(void *state)
 	struct history *h = state;
 
 	h->store = store_close(h->store);
+	h->written = 0;
+}
+
+static uint64_t history_lost(void *state)
+{
+	struct history *h = state;
+
+	return h->lost;
 }
 
 static int64_t wall_ns(void)
@@ -113,9 +197,11 @@ static int history_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
 	if (now_ns == UINT64_MAX) /* nobody waits for that at the end */
 		return 0;
 	if (h->store)
+		r = store_in_place(h->store);
+	if (!r && h->store)
 		r = store_retain(h->store, &h->o.limits, wall_ns(), &more);
 	*ret_next_ns = now_ns + (more ? RETAIN_MORE_NS : RETAIN_NS);
-	return r ? r : boot_tick(h, now_ns, ret_next_ns);
+	return file_failed(h, r ? r : boot_tick(h, now_ns, ret_next_ns));
 }
 
 static void history_close(void *state)
@@ -135,5 +221,6 @@ const struct sink_ops sink_history = {
 	.tick = history_tick,
 	.flush = history_flush,
 	.undo = history_undo,
+	.lost = history_lost,
 	.close = history_close,
 };

@@ -75,6 +75,7 @@ struct outlet {
 	pthread_cond_t wake, gone;
 	pthread_mutex_t lock; /* for what is below */
 	struct queue queue;
+	uint64_t taken_away; /* events that it had and has no more */
 	struct gap gap;
 	struct trouble trouble;
 	bool failing;
@@ -294,6 +295,13 @@ static void outlet_works(struct outlet *out)
 	out->retry_ns = 0;
 }
 
+/* @taken_away: so many that it had are not there any more, since it was opened. Under the lock. */
+static void taken_away_add(struct outlet *out, uint64_t taken_away)
+{
+	missed_add(out, taken_away - out->taken_away);
+	out->taken_away = taken_away;
+}
+
 static void outlet_release(struct outlet *out)
 {
 	size_t n = queue_release(&out->queue);
@@ -320,6 +328,7 @@ static void outlet_undo(struct outlet *out, size_t n)
 static bool outlet_flush(struct outlet *out)
 {
 	int r = out->ops->flush ? out->ops->flush(out->state) : 0;
+	uint64_t taken_away = out->ops->lost ? out->ops->lost(out->state) : 0;
 
 	if (r < 0) {
 		outlet_undo(out, 0);
@@ -328,6 +337,7 @@ static bool outlet_flush(struct outlet *out)
 	outlet_works(out);
 	out->dirty_ns = 0;
 	pthread_mutex_lock(&out->lock);
+	taken_away_add(out, taken_away);
 	outlet_release(out);
 	pthread_mutex_unlock(&out->lock);
 	return true;
@@ -757,13 +767,21 @@ static uint64_t writer_lost(void *state)
 	return atomic_load_explicit(&w->outlets[0].lost, memory_order_relaxed);
 }
 
-/* Nothing may happen that would make the loop ask again: while a loss waits to be told it looks by itself. */
+/*
+ * Nothing may happen that would make the loop ask again: while a loss waits to be told, or what it wrote last may turn out
+ * to be one, it looks by itself.
+ */
 static int writer_tick(void *state, uint64_t now, uint64_t *ret_next_ns)
 {
 	struct writer *w = state;
-	uint64_t missed = atomic_load_explicit(&w->outlets[0].gauge->missed, memory_order_relaxed);
+	struct outlet *out = &w->outlets[0];
+	bool look;
 
-	*ret_next_ns = now != UINT64_MAX && missed != writer_lost(w) ? now + FLUSH_NS : 0;
+	pthread_mutex_lock(&out->lock);
+	look = atomic_load_explicit(&out->gauge->missed, memory_order_relaxed) != writer_lost(w) ||
+	       out->queue.head != out->queue.tail;
+	pthread_mutex_unlock(&out->lock);
+	*ret_next_ns = now != UINT64_MAX && look ? now + FLUSH_NS : 0;
 	return 0;
 }
 

@@ -25,6 +25,8 @@ struct query {
 struct db {
 	sqlite3 *handle;
 	struct query *queries;
+	dev_t device;
+	ino_t inode;
 	char path[];
 };
 
@@ -45,6 +47,10 @@ static int errno_of(int code, int system)
 		return -EACCES;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+	case SQLITE_ERROR: /* our queries are the same everywhere: it is the tables that are others */
+	case SQLITE_SCHEMA:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
 		return -EBADMSG;
 	case SQLITE_CANTOPEN:
 		return system > 0 ? -system : -ENOENT;
@@ -69,21 +75,20 @@ static int db_fail(struct db *db, int code)
  * SQLite says "unable to open" of everything; the system says why. It would also follow the umask: a history of command
  * lines is not for everybody, and for its group whatever the umask is. The files beside it follow this one.
  */
-static int file_check(const char *path, enum db_mode mode)
+static int file_check(const char *path, enum db_mode mode, struct stat *ret)
 {
 	int flags = mode == DB_WRITE ? O_RDWR | O_CREAT : O_RDONLY;
 	auto_close int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, DB_MODE);
-	struct stat st;
 
 	if (fd < 0)
 		return fail(-errno, "open %s", path);
-	if (fstat(fd, &st))
+	if (fstat(fd, ret))
 		return fail(-errno, "look at %s", path);
-	if (S_ISDIR(st.st_mode))
+	if (S_ISDIR(ret->st_mode))
 		return fail(-EISDIR, "open %s", path);
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(ret->st_mode))
 		return fail_text(-EINVAL, "%s is no regular file", path);
-	if (mode == DB_WRITE && !st.st_size)
+	if (mode == DB_WRITE && !ret->st_size)
 		(void)fchmod(fd, DB_MODE);
 	return 0;
 }
@@ -107,16 +112,19 @@ struct db *db_close(struct db *db)
 int db_open(const char *path, enum db_mode mode, struct db **ret)
 {
 	int flags = mode == DB_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+	struct stat st;
 	struct db *db;
 	int r;
 
-	r = file_check(path, mode);
+	r = file_check(path, mode, &st);
 	if (r < 0)
 		return r;
 	db = calloc(1, sizeof(*db) + strlen(path) + 1);
 	if (!db)
 		return fail(-ENOMEM, "open %s", path);
 	memcpy(db->path, path, strlen(path) + 1);
+	db->device = st.st_dev;
+	db->inode = st.st_ino;
 	r = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	if (r != SQLITE_OK) {
 		r = db_fail(db, r);
@@ -132,6 +140,19 @@ int db_open(const char *path, enum db_mode mode, struct db **ret)
 const char *db_path(const struct db *db)
 {
 	return db->path;
+}
+
+/* By its name alone: to open and close it would take SQLite's locks away, which are the process's. */
+int db_in_place(const struct db *db)
+{
+	struct stat st;
+
+	if (stat(db->path, &st))
+		return errno == ENOENT ? fail_text(-ESTALE, "%s was moved or deleted", db->path)
+				       : fail(-errno, "look at %s", db->path);
+	if (st.st_dev != db->device || st.st_ino != db->inode)
+		return fail_text(-ESTALE, "%s is another file now", db->path);
+	return 0;
 }
 
 int db_exec(struct db *db, const char *sql)
@@ -215,6 +236,15 @@ int query_run(struct query *q)
 		r = query_step(q);
 	while (r == QUERY_ROW);
 	return r;
+}
+
+int query_number(struct query *q, int64_t *ret)
+{
+	int r = query_step(q);
+
+	*ret = r == QUERY_ROW ? query_get(q, 0) : 0;
+	query_reset(q);
+	return r < 0 ? r : 0;
 }
 
 bool query_is_null(struct query *q, int at)

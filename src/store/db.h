@@ -2,8 +2,8 @@
 /*
  * An SQLite file and its prepared queries: all that the store needs of sqlite3, with our errors. Not shared by threads.
  *
- * Errors: negative errno with a story. -EBADMSG: no database, or corrupted. -ENOSPC, -EROFS, -EIO, -EACCES, -ENOENT: the
- * disk or the way to it. -EBUSY: another process writes.
+ * Errors: negative errno with a story. -EBADMSG: no database, corrupted, or its tables are not those that are asked.
+ * -ENOSPC, -EROFS, -EIO, -EACCES, -ENOENT: the disk or the way to it. -EBUSY: another process writes.
  */
 #ifndef STORE_DB_H
 #define STORE_DB_H
@@ -21,6 +21,8 @@ enum db_mode { DB_READ, DB_WRITE };
 int db_open(const char *path, enum db_mode mode, struct db **ret);
 struct db *db_close(struct db *db); /* with all its queries; NULL is fine; always returns NULL */
 const char *db_path(const struct db *db);
+/* Has its path still the file that was opened? 0, or -ESTALE: what is written goes where nobody will find it. */
+int db_in_place(const struct db *db);
 
 int db_exec(struct db *db, const char *sql); /* one or more statements without result */
 int db_number(struct db *db, const char *sql,
@@ -38,8 +40,9 @@ void query_blob(struct query *q, int at, const void *data, size_t len); /* the s
 #define QUERY_ROW 1
 /* QUERY_ROW; 0: there is no (more) row; negative errno. After these two the query is reset and all parameters are null. */
 int query_step(struct query *q);
-void query_reset(struct query *q); /* before the last row was fetched */
-int query_run(struct query *q);    /* step to the end, rows do not matter */
+void query_reset(struct query *q);               /* before the last row was fetched */
+int query_run(struct query *q);                  /* step to the end, rows do not matter */
+int query_number(struct query *q, int64_t *ret); /* the first column of the first row; 0 if there is none */
 
 bool query_is_null(struct query *q, int at);
 int64_t query_get(struct query *q, int at); /* 0 when null */

@@ -730,15 +730,6 @@ int store_each(struct store *s, const struct store_query *sq, store_fn *fn, void
 	return r;
 }
 
-static int one_number(struct query *q, int64_t *ret)
-{
-	int r = query_step(q);
-
-	*ret = r == QUERY_ROW ? query_get(q, 0) : 0;
-	query_reset(q);
-	return r < 0 ? r : 0;
-}
-
 /* The nearest record that is a moment, then those after it. A run's first is one. */
 int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 {
@@ -747,7 +738,7 @@ int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 	int r;
 
 	query_int(s->reader->q[MOMENT_AT], 0, time_ns);
-	r = one_number(s->reader->q[MOMENT_AT], &moment);
+	r = query_number(s->reader->q[MOMENT_AT], &moment);
 	if (r)
 		return r;
 	*ret_id = moment;
@@ -762,7 +753,7 @@ int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 
 int store_last_id(struct store *s, int64_t *ret_id)
 {
-	return one_number(s->reader->q[LAST_ID], ret_id);
+	return query_number(s->reader->q[LAST_ID], ret_id);
 }
 
 int store_version(struct store *s, int64_t *ret)
@@ -838,7 +829,7 @@ static int interval_next(struct store *s, struct query *row, int64_t opened, int
 	if (!query_is_null(row, 7))
 		query_int(q, 2, query_get(row, 7));
 	query_int(q, 3, opened);
-	return one_number(q, ret);
+	return query_number(q, ret);
 }
 
 static int interval_tell(struct store *s, struct query *q, const struct store_interval_query *iq,

@@ -148,6 +148,25 @@ static int schema_version(struct store *s, int64_t *ret_version)
 	return *ret_version > SCHEMA_VERSION ? newer_fail(s, *ret_version) : 0;
 }
 
+static uint32_t be32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* The beginning of a file is enough to say whose it is, whatever has become of the rest (sqlite.org/fileformat2.html). */
+bool header_is_ours(const uint8_t header[HEADER_SIZE])
+{
+	return !memcmp(header, "SQLite format 3", 16) && be32(header + 68) == APPLICATION_ID &&
+	       be32(header + 60) <= SCHEMA_VERSION;
+}
+
+int schema_known(struct store *s)
+{
+	int64_t version;
+
+	return schema_version(s, &version);
+}
+
 int schema_check(struct store *s)
 {
 	int64_t version;

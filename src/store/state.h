@@ -45,6 +45,10 @@ struct store {
 
 int schema_update(struct store *s); /* to this version, in one transaction */
 int schema_check(struct store *s);  /* is it this version's? */
+int schema_known(struct store *s);  /* is it one's that schema_update() can take? */
+#define MARK_CLOCK "clock"          /* the one of marks that is no id */
+#define HEADER_SIZE 100
+bool header_is_ours(const uint8_t header[HEADER_SIZE]); /* of this version or an older one */
 int words_load(struct store *s, bool write);
 
 /* ---- columns.c: members of a record that are columns ---- */

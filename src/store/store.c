@@ -3,9 +3,12 @@
 #include "store/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "store/state.h"
 #include "util/cleanup.h"
@@ -84,4 +87,61 @@ int store_open(const char *path, struct store **ret)
 int store_open_read(const char *path, struct store **ret)
 {
 	return open_as(path, DB_READ, ret);
+}
+
+int store_probe(const char *path)
+{
+	struct store s = { 0 };
+	int r = db_open(path, DB_READ, &s.db);
+
+	if (!r)
+		r = schema_known(&s);
+	db_close(s.db);
+	if (r != -ENOENT)
+		return r;
+	fail_clear();
+	return 0;
+}
+
+int store_in_place(const struct store *s)
+{
+	return db_in_place(s->db);
+}
+
+/* ---- damaged ---- */
+
+static bool file_is_ours(const char *path)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	uint8_t header[HEADER_SIZE];
+
+	return fd >= 0 && read(fd, header, sizeof(header)) == sizeof(header) && header_is_ours(header);
+}
+
+/* The journal belongs to its file: left there, it would be taken for the next one's. It goes first, so that it is never. */
+static int aside_rename(const char *path, const char *name)
+{
+	static const char *const suffixes[] = { "-wal", "-shm", "" };
+	char from[STORE_NAME_MAX + 8], to[STORE_NAME_MAX + 8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
+		snprintf(to, sizeof(to), "%s%s", name, suffixes[i]);
+		if (rename(from, to) && errno != ENOENT)
+			return fail(-errno, "rename %s", from);
+	}
+	return 0;
+}
+
+int store_set_aside(const char *path, bool ours, char ret_name[STORE_NAME_MAX])
+{
+	if (!ours && !file_is_ours(path))
+		return fail_text(-EPROTO, "%s may be a file of somebody else", path);
+	for (unsigned n = 1; n <= STORE_ASIDE_MAX; n++) {
+		if ((size_t)snprintf(ret_name, STORE_NAME_MAX, "%s.damaged-%u", path, n) >= STORE_NAME_MAX)
+			return fail(-ENAMETOOLONG, "rename %s", path);
+		if (access(ret_name, F_OK) && errno == ENOENT)
+			return aside_rename(path, ret_name);
+	}
+	return fail_text(-EEXIST, "%d damaged ones lie there already", STORE_ASIDE_MAX);
 }

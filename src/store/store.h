@@ -22,6 +22,21 @@ int store_open(const char *path, struct store **ret);
 int store_open_read(const char *path, struct store **ret); /* -ENOENT: there is none */
 /* What was not committed is lost. NULL is fine; always returns NULL. */
 struct store *store_close(struct store *s);
+/* Could store_open() take it, as far as the file says? Writes nothing, waits for no disk. 0 when there is none too. */
+int store_probe(const char *path);
+/* Has the path still the file that was opened? 0, or -ESTALE. */
+int store_in_place(const struct store *s);
+
+#define STORE_ASIDE_MAX \
+	3 /* so many damaged ones are kept: a disk that damages each is not filled with them */
+#define STORE_NAME_MAX 4096
+
+/*
+ * A damaged history gets out of the way: it and what belongs to it are renamed to PATH.damaged-1 and so on, nothing is
+ * deleted. Only what surely was a history: @ours (it was open, or the path is nobody else's), or its first bytes say so.
+ * Not while it is open. -EEXIST: STORE_ASIDE_MAX lie there; -EPROTO: it may be anything.
+ */
+int store_set_aside(const char *path, bool ours, char ret_name[STORE_NAME_MAX]);
 
 /* ---- writing ---- */
 
@@ -30,6 +45,8 @@ int store_put(struct store *s, const struct view *v);
 int store_commit(struct store *s); /* after an error: store_rollback() */
 /* Forget all since the last commit, in the file and in memory. */
 void store_rollback(struct store *s);
+/* Has the file all that was committed of the stream of @v, up to @seq? A file that was put there instead has not. */
+int store_has(struct store *s, const struct view *v, uint64_t seq, bool *ret);
 
 /* How far systemd is in the boot @boot_id. At once, when nothing else is uncommitted. */
 int store_put_boot(struct store *s, const char *boot_id, const struct boot_times *times);

@@ -34,7 +34,7 @@ struct open_interval {
 /* clang-format off */
 enum statement {
 	FIND_NAME, ADD_NAME, FIND_ADDRESS, ADD_ADDRESS, FIND_NETNS, ADD_NETNS, ADD_PROCESS, ADD_ERRNO,
-	FIND_STREAM, ADD_STREAM, LAST_STREAM, ADD_RECORD, ADD_DETAILS, ADD_COUNTS, ADD_FAILURE, ADD_HOLDER, ADD_OWNER,
+	FIND_STREAM, NEXT_FIRST, ADD_STREAM, LAST_STREAM, ADD_RECORD, ADD_DETAILS, ADD_COUNTS, ADD_FAILURE, ADD_HOLDER, ADD_OWNER,
 	ADD_BOUND_BY, SET_BOOT, ADD_MOMENT, ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, N_STATEMENTS
 };
 
@@ -49,8 +49,10 @@ static const char *const statements[N_STATEMENTS] = {
 	[ADD_PROCESS] = "INSERT INTO processes VALUES(NULL, " PARAMETERS_13 ",?,?,?,?,?,?,?)",
 	[ADD_ERRNO] = "INSERT OR IGNORE INTO words VALUES('errno', ?, ?)",
 	[FIND_STREAM] = "SELECT id, first, offset FROM streams WHERE stream = ?",
-	[ADD_STREAM] = "INSERT INTO streams VALUES(NULL, ?,?,?,?,?,?,?,?,(SELECT max(coalesce((SELECT max(id) FROM records), 0),"
-		       " coalesce((SELECT max(first) FROM streams), 0))), ?)",
+	[ADD_STREAM] = "INSERT INTO streams VALUES(NULL, ?,?,?,?,?,?,?,?,?,?)",
+	/* An id is used once: retention may have taken the newest too, its marks know. */
+	[NEXT_FIRST] = "SELECT max(coalesce((SELECT max(id) FROM records), 0), coalesce((SELECT max(first) FROM streams), 0),"
+		       " coalesce((SELECT max(id) FROM marks WHERE name <> '" MARK_CLOCK "'), 0))",
 	[LAST_STREAM] = "SELECT s.boot_id, (SELECT action FROM records ORDER BY id DESC LIMIT 1) FROM streams s"
 			" ORDER BY s.id DESC LIMIT 1",
 	[ADD_RECORD] = "INSERT INTO records VALUES(" PARAMETERS_13 ",?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -362,7 +364,12 @@ static void text_lines(struct buf *b, const char *const *lines)
 	}
 }
 
-static int stream_add(struct store *s, const struct view *v)
+static int last_id(struct store *s, int64_t *ret)
+{
+	return db_number(s->db, "SELECT coalesce(max(id), 0) FROM records", ret);
+}
+
+static int stream_add(struct store *s, const struct view *v, int64_t first)
 {
 	const struct session *session = v->session;
 	struct query *q = s->writer->q[ADD_STREAM];
@@ -379,7 +386,8 @@ static int stream_add(struct store *s, const struct view *v)
 	if (blind.len)
 		query_text(q, 6, blind.data, blind.len);
 	query_int(q, 7, session->host_netns);
-	query_int(q, 8, v->rec->wall_ns - (int64_t)v->rec->time_ns);
+	query_int(q, 8, first);
+	query_int(q, 9, v->rec->wall_ns - (int64_t)v->rec->time_ns);
 	r = blind.error ? blind.error : query_run(q);
 	buf_done(&blind);
 	return r;
@@ -472,15 +480,15 @@ static int stream_enter(struct store *s, const struct view *v)
 	if (r == QUERY_ROW) {
 		stream_know(w, name, query_get(q, 0), query_get(q, 1), query_get(q, 2));
 		query_reset(q);
-		r = db_number(s->db, "SELECT coalesce(max(id), 0) FROM records", &w->last);
+		r = last_id(s, &w->last);
 		return r ? r : open_load(w);
 	}
 	if (!r)
-		r = db_number(s->db, "SELECT coalesce(max(id), 0) FROM records", &first);
+		r = query_number(w->q[NEXT_FIRST], &first);
 	if (!r)
 		r = intervals_close_all(s, v->session, first + (int64_t)v->rec->seq);
 	if (!r)
-		r = stream_add(s, v);
+		r = stream_add(s, v, first);
 	put_text(q, 0, name);
 	if (!r)
 		r = query_step(q);
@@ -901,6 +909,24 @@ int store_put(struct store *s, const struct view *v)
 	if (!r && w->first + (int64_t)v->rec->seq <= w->last)
 		return 0;
 	return r ? r : event_put(s, v);
+}
+
+int store_has(struct store *s, const struct view *v, uint64_t seq, bool *ret)
+{
+	struct query *q = s->writer->q[FIND_STREAM];
+	int64_t first, last;
+	int r;
+
+	put_text(q, 0, v->session->stream);
+	r = query_step(q);
+	*ret = false;
+	if (r != QUERY_ROW)
+		return r;
+	first = query_get(q, 1);
+	query_reset(q);
+	r = last_id(s, &last);
+	*ret = !r && (!last || last >= first + (int64_t)seq);
+	return r;
 }
 
 int store_commit(struct store *s)

@@ -352,6 +352,79 @@ static void another_programs_database_is_refused(void **state)
 	assert_non_null(strstr(fail_story(), "another program"));
 }
 
+static void a_damaged_store_gets_out_of_the_way_with_its_journal(void **state)
+{
+	char name[STORE_NAME_MAX], journal[128];
+	struct place *p = *state;
+
+	open_store(p);
+	p->store = store_close(p->store);
+	snprintf(journal, sizeof(journal), "%s-wal", p->path);
+	write_file(journal, "not a journal");
+	assert_int_equal(store_set_aside(p->path, false, name), 0); /* its first bytes say what it is */
+	assert_int_equal(access(p->path, F_OK), -1);
+	assert_int_equal(access(journal, F_OK), -1);
+	assert_int_equal(unlink(name), 0);
+	snprintf(journal, sizeof(journal), "%s.damaged-1-wal", p->path);
+	assert_file(journal, "not a journal");
+	assert_int_equal(unlink(journal), 0);
+}
+
+static void a_file_of_somebody_else_is_not_moved(void **state)
+{
+	static const char text[] =
+		"A text that is longer than the header of a database is, so that nobody can say that it was"
+		" not looked at because of that.";
+	char name[STORE_NAME_MAX];
+	struct place *p = *state;
+
+	write_file(p->path, text);
+	assert_int_equal(store_set_aside(p->path, false, name), -EPROTO);
+	assert_file(p->path, text);
+	assert_int_equal(unlink(p->path), 0);
+	open_store(p);
+	p->store = store_close(p->store);
+	poke(p->path, 60, "\0\0\0\x63"); /* a newer version's: this one cannot tell what is damaged in it */
+	assert_int_equal(store_set_aside(p->path, false, name), -EPROTO);
+}
+
+static void a_store_without_its_tables_is_damaged(void **state)
+{
+	struct place *p = *state;
+	struct db *db;
+
+	open_store(p);
+	p->store = store_close(p->store);
+	assert_int_equal(db_open(p->path, DB_WRITE, &db), 0);
+	assert_int_equal(db_exec(db, "DROP TABLE intervals"), 0);
+	db_close(db);
+	assert_int_equal(store_open(p->path, &p->store), -EBADMSG);
+}
+
+static void a_file_that_was_moved_is_noticed(void **state)
+{
+	struct place *p = *state;
+	char away[128];
+	bool has;
+
+	open_store(p);
+	put(p, bind_ok(.port = 80, .seq = 1));
+	commit(p);
+	assert_int_equal(store_in_place(p->store), 0);
+	assert_int_equal(store_has(p->store, bind_ok(.seq = 2), 1, &has), 0);
+	assert_true(has);
+	assert_int_equal(store_has(p->store, bind_ok(.seq = 2), 2, &has), 0);
+	assert_false(has);
+	snprintf(away, sizeof(away), "%s.away", p->path);
+	assert_int_equal(rename(p->path, away), 0);
+	assert_int_equal(store_in_place(p->store), -ESTALE);
+	p->store = store_close(p->store);
+	open_store(p);
+	assert_int_equal(store_has(p->store, bind_ok(.seq = 2), 1, &has), 0);
+	assert_false(has);
+	assert_int_equal(unlink(away), 0);
+}
+
 /* ---- streams and intervals ---- */
 
 static struct session session_named(const char *stream, const char *boot)
@@ -662,6 +735,10 @@ int main(void)
 		TEST(a_newer_versions_store_is_refused),
 		TEST(a_store_of_version_1_is_brought_up_to_date),
 		TEST(another_programs_database_is_refused),
+		TEST(a_damaged_store_gets_out_of_the_way_with_its_journal),
+		TEST(a_file_of_somebody_else_is_not_moved),
+		TEST(a_store_without_its_tables_is_damaged),
+		TEST(a_file_that_was_moved_is_noticed),
 		TEST(a_bind_a_listen_and_a_release_are_one_interval),
 		TEST(a_handoff_begins_an_interval_of_the_same_socket),
 		TEST(what_a_killed_recorder_left_open_is_closed_by_the_next),

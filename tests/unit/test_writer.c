@@ -41,6 +41,7 @@ struct probe {
 	uint64_t lost_seq, before_lost; /* of the last one, and of the event before it */
 	uint64_t reopened_after;        /* the last seq that was flushed before */
 	bool reopened;
+	uint64_t gone;
 	bool closed;
 };
 
@@ -118,6 +119,17 @@ static int probe_reopen(void *state)
 	return 0;
 }
 
+static uint64_t probe_gone(void *state)
+{
+	struct probe *p = state;
+	uint64_t gone;
+
+	pthread_mutex_lock(&p->lock);
+	gone = p->gone;
+	pthread_mutex_unlock(&p->lock);
+	return gone;
+}
+
 static void probe_close(void *state)
 {
 	struct probe *p = state;
@@ -130,6 +142,7 @@ static const struct sink_ops sink_careful = { .name = "careful",
 					      .write = probe_write,
 					      .flush = probe_flush,
 					      .undo = probe_undo,
+					      .lost = probe_gone,
 					      .close = probe_close };
 static const struct sink_ops sink_plain = { .name = "plain",
 					    .open = probe_open,
@@ -231,6 +244,21 @@ static void hold(struct probe *p, bool held)
 	p->held = held;
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
+}
+
+static void set_gone(struct probe *p, uint64_t gone)
+{
+	pthread_mutex_lock(&p->lock);
+	p->gone = gone;
+	pthread_mutex_unlock(&p->lock);
+}
+
+static bool looks_again(struct bench *b)
+{
+	uint64_t next;
+
+	assert_int_equal(sink_writer.tick(b->writer, 1, &next), 0);
+	return next;
 }
 
 static void set_errors(struct probe *p, int error, int flush_error)
@@ -446,6 +474,25 @@ static void a_sink_that_hangs_is_left_behind_at_the_end(void **state)
 	*state = NULL; /* which may look at it a moment longer */
 }
 
+/* What a sink had and has no more (its file was taken away) is lost as what found no room is. */
+static void what_a_sink_has_no_more_is_lost(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, 1, 1 << 20);
+	send_events(b, 10);
+	wait_for(&b->probes[0], b->probes[0].kept == 10);
+	assert_int_equal(sink_writer.lost(b->writer), 0);
+	set_gone(&b->probes[0], 10);
+	send_events(b, 1);
+	/* Nothing else will make the loop ask. */
+	assert_true(looks_again(b) || sink_writer.lost(b->writer) == 10);
+	wait_for(&b->probes[0], b->probes[0].kept == 11);
+	while (sink_writer.lost(b->writer) != 10)
+		sched_yield();
+	stop(b);
+}
+
 /* ---- copies ---- */
 
 static int copied_write(void *state, const struct view *v)
@@ -497,6 +544,7 @@ int main(void)
 		TEST(a_blocked_sink_does_not_block_the_sender_and_misses_are_counted),
 		TEST(what_a_failing_flush_undid_is_written_again),
 		TEST(a_sink_that_fails_for_good_does_not_keep_the_program),
+		TEST(what_a_sink_has_no_more_is_lost),
 		TEST(a_blocked_sink_does_not_block_another),
 		TEST(a_lost_event_stands_where_a_sink_misses_some),
 		TEST(the_losses_of_the_first_sink_are_not_those_of_another),
