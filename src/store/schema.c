@@ -194,33 +194,6 @@ static int migrate(struct store *s, int64_t from)
 	return r ? r : db_exec(s->db, version);
 }
 
-int schema_update(struct store *s)
-{
-	int64_t version;
-	int r = schema_version(s, &version);
-
-	if (r)
-		return r;
-	/* Both before there is a table; the first takes no effect later. */
-	if (!version)
-		r = db_exec(s->db, "PRAGMA auto_vacuum = INCREMENTAL");
-	if (!r)
-		r = db_exec(s->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-				   "PRAGMA cache_size = -6000; PRAGMA wal_autocheckpoint = 4000");
-	if (r || version == SCHEMA_VERSION)
-		return r;
-	r = db_exec(s->db, "BEGIN IMMEDIATE; PRAGMA application_id = " APPLICATION_ID_TEXT(APPLICATION_ID));
-	if (!r)
-		r = schema_version(s, &version); /* somebody else may have been first */
-	if (!r)
-		r = migrate(s, version);
-	if (!r)
-		r = db_exec(s->db, "COMMIT");
-	if (r && db_in_transaction(s->db))
-		(void)db_exec(s->db, "ROLLBACK"); /* the story is the first error's */
-	return r;
-}
-
 /* ---- words ---- */
 
 static const char *action_word(unsigned n)
@@ -361,5 +334,43 @@ int words_load(struct store *s, bool write)
 		if (!r && add)
 			r = vocabulary_add(s, add, (enum vocabulary)v, max);
 	}
+	return r;
+}
+
+/* ---- all of it ---- */
+
+/* Who opens it to read finds all or nothing of this. */
+static int tables_update(struct store *s)
+{
+	int64_t version;
+	int r = schema_version(s, &version); /* somebody else may have been first */
+
+	if (!r && version < SCHEMA_VERSION)
+		r = db_exec(s->db, "PRAGMA application_id = " APPLICATION_ID_TEXT(APPLICATION_ID));
+	if (!r && version < SCHEMA_VERSION)
+		r = migrate(s, version);
+	return r ? r : words_load(s, true);
+}
+
+int schema_update(struct store *s)
+{
+	int64_t version;
+	int r = schema_version(s, &version);
+
+	if (r)
+		return r;
+	/* Both before there is a table; the first takes no effect later. */
+	if (!version)
+		r = db_exec(s->db, "PRAGMA auto_vacuum = INCREMENTAL");
+	if (!r)
+		r = db_exec(s->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+				   "PRAGMA cache_size = -6000; PRAGMA wal_autocheckpoint = 4000;"
+				   "BEGIN IMMEDIATE");
+	if (!r)
+		r = tables_update(s);
+	if (!r)
+		r = db_exec(s->db, "COMMIT");
+	if (r && db_in_transaction(s->db))
+		(void)db_exec(s->db, "ROLLBACK"); /* the story is the first error's */
 	return r;
 }

@@ -43,7 +43,7 @@ struct store {
 
 /* ---- schema.c ---- */
 
-int schema_update(struct store *s); /* to this version, in one transaction */
+int schema_update(struct store *s); /* to this version, with its words, in one transaction */
 int schema_check(struct store *s);  /* is it this version's? */
 int schema_known(struct store *s);  /* is it one's that schema_update() can take? */
 #define MARK_CLOCK "clock"          /* the one of marks that is no id */

@@ -48,8 +48,8 @@ static int store_prepare(struct store *s, enum db_mode mode)
 {
 	int r = mode == DB_WRITE ? schema_update(s) : schema_check(s);
 
-	if (!r)
-		r = words_load(s, mode == DB_WRITE);
+	if (!r && mode == DB_READ)
+		r = words_load(s, false);
 	if (!r && mode == DB_WRITE)
 		r = writer_new(s);
 	if (!r && mode == DB_WRITE)

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/field.h"
@@ -43,18 +45,24 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static void forget_store(const char *name)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
-	struct place *p = *state;
-	char path[128];
+	char path[160];
 
-	store_close(p->store);
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		snprintf(path, sizeof(path), "%s%s", p->path, suffixes[i]);
+		snprintf(path, sizeof(path), "%s%s", name, suffixes[i]);
 		if (unlink(path) && errno == EISDIR)
 			(void)rmdir(path);
 	}
+}
+
+static int teardown(void **state)
+{
+	struct place *p = *state;
+
+	store_close(p->store);
+	forget_store(p->path);
 	(void)rmdir(p->folder);
 	free(p);
 	views_free();
@@ -350,6 +358,51 @@ static void another_programs_database_is_refused(void **state)
 	poke(p->path, 68, "\0\0\0\1");
 	assert_int_equal(store_open(p->path, &p->store), -EPROTO);
 	assert_non_null(strstr(fail_story(), "another program"));
+}
+
+static int64_t number_of(const char *path, const char *sql)
+{
+	struct db *db;
+	int64_t n;
+
+	assert_int_equal(db_open(path, DB_READ, &db), 0);
+	assert_int_equal(db_number(db, sql, &n), 0);
+	db_close(db);
+	return n;
+}
+
+#define RACES 40
+
+/* A reader that comes while the file is being made finds nothing, or all that it needs. */
+static void a_new_store_is_there_as_a_whole(void **state)
+{
+	static const char words[] = "SELECT count(*) FROM words";
+	struct place *p = *state;
+	int64_t first[RACES], most = 0;
+	char path[RACES][128];
+	pid_t maker;
+
+	for (unsigned i = 0; i < RACES; i++)
+		snprintf(path[i], sizeof(path[i]), "%s.%u", p->path, i);
+	maker = fork();
+	for (unsigned i = 0; !maker && i < RACES; i++)
+		if (store_open(path[i], &p->store))
+			_exit(1);
+	if (!maker)
+		_exit(0);
+	for (unsigned i = 0; i < RACES; i++) {
+		while (store_open_read(path[i], &p->store))
+			sched_yield();
+		p->store = store_close(p->store);
+		first[i] = number_of(path[i], words);
+	}
+	waitpid(maker, NULL, 0);
+	for (unsigned i = 0; i < RACES; i++)
+		most = first[i] > most ? first[i] : most;
+	for (unsigned i = 0; i < RACES; i++) {
+		assert_int_equal(first[i], most);
+		forget_store(path[i]);
+	}
 }
 
 static void a_damaged_store_gets_out_of_the_way_with_its_journal(void **state)
@@ -735,6 +788,7 @@ int main(void)
 		TEST(a_newer_versions_store_is_refused),
 		TEST(a_store_of_version_1_is_brought_up_to_date),
 		TEST(another_programs_database_is_refused),
+		TEST(a_new_store_is_there_as_a_whole),
 		TEST(a_damaged_store_gets_out_of_the_way_with_its_journal),
 		TEST(a_file_of_somebody_else_is_not_moved),
 		TEST(a_store_without_its_tables_is_damaged),
