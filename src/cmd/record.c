@@ -12,6 +12,7 @@
 #include "enrich/boot_times.h"
 #include "pipeline/pipeline.h"
 #include "sink/history.h"
+#include "sink/metrics.h"
 #include "sink/sinks.h"
 #include "sink/writer.h"
 #include "util/buf.h"
@@ -46,6 +47,7 @@ struct record_opts {
 	const char *netns; /* NULL: all */
 	const char *sinks[WRITER_SINKS_MAX];
 	size_t n_sinks;
+	const char *metrics; /* NULL: none */
 };
 
 /* One of "30d" and "512M": a size ends in a letter that no time has. */
@@ -99,6 +101,7 @@ static const struct arg record_args[] = {
 	{ 0,   "store",     ARG_STRING, AT(store), "FILE", "the history; " STORE_DEFAULT },
 	{ 0,   "retain",    ARG_CALL,   0, "AGE,SIZE", "keep so much of it; 30d,512M", set_retain },
 	{ 0,   "sink",      ARG_CALL,   0, "KIND:ARG FILTER", "send events elsewhere too; again for more", set_sink },
+	{ 0,   "metrics-file", ARG_STRING, AT(metrics), "FILE", "figures for Prometheus, every 15 s", },
 	{ 0,   "ephemeral", ARG_FLAG,   AT(ephemeral), NULL, "binds to port 0 too, and their releases" },
 	{ 0,   "autobind",  ARG_FLAG,   AT(autobind), NULL, "ports taken by connect or sendto too" },
 	{ 0,   "hooks",     ARG_CHOICE, AT(hooks), "auto|fexit|tracepoint", "which kernel hooks to use" },
@@ -131,11 +134,14 @@ struct recorder {
 	struct sinks sinks;
 	struct writer_sink writer_sinks[WRITER_SINKS_MAX];
 	size_t n;
-	struct writer *writer; /* while it is open */
+	struct metrics_options metrics;
+	struct filter *failures; /* what the metrics count */
+	struct writer *writer;   /* while it is open */
 };
 
 /* Not the recorder's own: a sink that hangs at the end is left behind with it. */
 static struct writer_gauge gauges[WRITER_SINKS_MAX];
+static struct metrics_board board = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void say_text(struct buf *b, const char *before, const char *text)
 {
@@ -245,6 +251,7 @@ static void recorder_synced(void *arg, const struct pipeline_stats *s)
 	struct recorder *rec = arg;
 
 	privileges_drop(rec, "loop", LOOP_KEEPS);
+	metrics_show(&board, s);
 	service_synced(&rec->service, s);
 }
 
@@ -252,7 +259,16 @@ static void recorder_look(void *arg, const struct pipeline_stats *s)
 {
 	struct recorder *rec = arg;
 
+	metrics_show(&board, s);
 	service_look(&rec->service, s);
+}
+
+/* How often that is wanted; 0: never. */
+static uint64_t recorder_look_ns(const struct recorder *rec)
+{
+	uint64_t service = service_look_ns(&rec->service);
+
+	return rec->opts->metrics && (!service || service > METRICS_NS) ? METRICS_NS : service;
 }
 
 static void recorder_reopen(void *arg)
@@ -318,6 +334,26 @@ static void sink_add(struct recorder *rec, struct writer_sink sink)
 	rec->writer_sinks[rec->n++] = sink;
 }
 
+/* It shows all others, so it is the last. */
+static int metrics_add(struct recorder *rec)
+{
+	struct filter_error error;
+
+	if (!rec->opts->metrics)
+		return 0;
+	if (filter_parse("failed", &rec->failures, &error))
+		return fail(-ENOMEM, "count failures");
+	rec->metrics = (struct metrics_options){ .path = rec->opts->metrics,
+						 .store = rec->opts->store,
+						 .board = &board,
+						 .sinks = rec->writer_sinks };
+	sink_add(rec, (struct writer_sink){ .ops = &sink_metrics,
+					    .options = { .arg = &rec->metrics },
+					    .filter = rec->failures });
+	rec->metrics.n = rec->n;
+	return 0;
+}
+
 /* The history is the first: its losses are the loop's to tell. */
 static int sinks_read(struct recorder *rec)
 {
@@ -332,7 +368,7 @@ static int sinks_read(struct recorder *rec)
 		r = sinks_add(&rec->sinks, o->sinks[i]);
 	for (size_t i = 0; !r && i < rec->sinks.n; i++)
 		sink_add(rec, sink_spec_writer(&rec->sinks.list[i]));
-	return r;
+	return r ? r : metrics_add(rec);
 }
 
 /* The pipeline, with all that looks after it. */
@@ -357,7 +393,7 @@ static int recorder_run(struct recorder *rec, const struct filter *filter, const
 		.figures = recorder_figures,
 		.stopping = recorder_stopping,
 		.arg = rec,
-		.look_ns = service_look_ns(&rec->service),
+		.look_ns = recorder_look_ns(rec),
 	};
 	const struct pipeline_config config = {
 		.filter = filter,
@@ -400,6 +436,7 @@ static int record_run(const void *opts, int argc, char **argv)
 	if (!r)
 		r = recorder_run(&rec, filter, &kernel);
 	filter_free(filter);
+	filter_free(rec.failures);
 	sinks_done(&rec.sinks);
 	service_close(&rec.service);
 	return r == PIPELINE_SHORT ? 0 : r;

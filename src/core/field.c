@@ -68,13 +68,7 @@ static const char *holder_proto_word(context *c)
 
 static const char *where_word(context *c)
 {
-	static const char *const names[] = { [LOST_RING] = "ring",
-					     [LOST_QUEUE] = "queue",
-					     [LOST_MAP] = "map",
-					     [LOST_HOOK] = "hook",
-					     [LOST_TREE] = "tree" };
-
-	return c->rec->lost_where < ARRAY_SIZE(names) ? names[c->rec->lost_where] : NULL;
+	return lost_where_name(c->rec->lost_where);
 }
 
 static const char *lost_action_word(context *c)

@@ -115,6 +115,7 @@ const char *action_name(enum action a);              /* "bind" ... */
 const char *proto_name(enum proto p);                /* "tcp" ... */
 const char *precision_name(enum precision p);        /* "exact" ... */
 const char *errno_name(int error, char scratch[16]); /* "EADDRINUSE", else the number */
+const char *lost_where_name(enum lost_where where);  /* "ring" ...; NULL: nowhere */
 const char *via_name(uint8_t via);                   /* "fexit" ..., "unknown" */
 
 #define ADDRESS_TEXT_MAX 48

@@ -54,6 +54,16 @@ const char *precision_name(enum precision p)
 	return name_at(names, ARRAY_SIZE(names), p);
 }
 
+const char *lost_where_name(enum lost_where where)
+{
+	static const char *const names[N_LOST] = {
+		[LOST_RING] = "ring", [LOST_QUEUE] = "queue", [LOST_MAP] = "map",
+		[LOST_HOOK] = "hook", [LOST_TREE] = "tree",
+	};
+
+	return (unsigned)where < N_LOST ? names[where] : NULL;
+}
+
 const char *via_name(uint8_t via)
 {
 	static const char *const names[] = {

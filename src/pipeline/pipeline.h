@@ -4,22 +4,9 @@
 #define PIPELINE_PIPELINE_H
 
 #include "core/filter.h"
+#include "core/stats.h"
 #include "sink/sink.h"
 #include "source/hooks.h"
-
-/* The state of a run in figures; counts are since its start. */
-struct pipeline_stats {
-	uint64_t held[PROTO_MPTCP + 1]; /* sockets that hold a port, by protocol */
-	uint64_t told;                  /* events, bookkeeping not counted */
-	uint64_t failed;                /* of these: binds and listens that did not work */
-	uint64_t lost[N_LOST];          /* events, by place */
-	uint64_t ephemeral;             /* binds to port 0, counted and not told */
-	uint64_t refused;               /* sockets that found no room in the ledger */
-	uint64_t bad_records;           /* of the wrong size or kind */
-	uint64_t processes;             /* kept */
-	uint64_t ring_used, ring_bytes;
-	uint64_t lag_ns; /* at most, since the last look: from a call to its event */
-};
 
 /* Who looks after the run, from its loop: nothing here may wait. Each function may be NULL. */
 struct pipeline_keeper {
