@@ -162,22 +162,6 @@ static void put_report(struct buf *b, const struct doctor *d, bool quiet)
 
 /* ---- for programs: docs/schema/portlog-doctor-1.schema.json ---- */
 
-static void json_key(struct buf *b, const char *key)
-{
-	if (b->len && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[')
-		buf_putc(b, ',');
-	json_cstring(b, key);
-	buf_putc(b, ':');
-}
-
-static void json_text(struct buf *b, const char *key, const char *text)
-{
-	if (!text[0])
-		return;
-	json_key(b, key);
-	json_cstring(b, text);
-}
-
 static void json_finding(struct buf *b, const struct finding *f)
 {
 	static const char *const words[N_LEVELS] = { "ok", "warn", "fail" };
@@ -215,11 +199,9 @@ static void json_hook(struct buf *b, const struct doctor *d, size_t row)
 	json_text(b, "event", hooks[row].event);
 	json_text(b, "set", sets[hooks[row].set]);
 	json_programs(b, &hooks[row]);
-	json_key(b, "required");
-	json_bool(b, hooks[row].required);
+	json_flag(b, "required", hooks[row].required);
 	json_text(b, "state", states[d->hooks[row].state]);
-	json_key(b, "used");
-	json_bool(b, d->hooks[row].chosen);
+	json_flag(b, "used", d->hooks[row].chosen);
 	if (d->hooks[row].error)
 		json_text(b, "errno", errno_name(d->hooks[row].error, scratch));
 	buf_putc(b, '}');

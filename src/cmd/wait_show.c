@@ -283,28 +283,6 @@ void wait_show_text(struct buf *b, const struct wait_scene *s)
 
 /* ---- JSON ---- */
 
-static void json_key(struct buf *b, const char *key)
-{
-	if (b->len && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[')
-		buf_putc(b, ',');
-	json_cstring(b, key);
-	buf_putc(b, ':');
-}
-
-static void json_text(struct buf *b, const char *key, const char *text)
-{
-	if (!text || !text[0])
-		return;
-	json_key(b, key);
-	json_cstring(b, text);
-}
-
-static void json_number(struct buf *b, const char *key, uint64_t v)
-{
-	json_key(b, key);
-	json_u64(b, v);
-}
-
 static void json_address(struct buf *b, const struct address *addr)
 {
 	char text[ADDRESS_TEXT_MAX];

@@ -184,3 +184,37 @@ void json_time(struct buf *b, int64_t wall_ns)
 	buf_digits(b, of_day % 1000000000, 9);
 	buf_put(b, "Z\"", 2);
 }
+
+void json_next(struct buf *b)
+{
+	char last = b->len ? b->data[b->len - 1] : '{';
+
+	if (last != '{' && last != '[')
+		buf_putc(b, ',');
+}
+
+void json_key(struct buf *b, const char *name)
+{
+	json_next(b);
+	buf_printf(b, "\"%s\":", name);
+}
+
+void json_text(struct buf *b, const char *name, const char *text)
+{
+	if (!text || !*text)
+		return;
+	json_key(b, name);
+	json_cstring(b, text);
+}
+
+void json_number(struct buf *b, const char *name, uint64_t v)
+{
+	json_key(b, name);
+	json_u64(b, v);
+}
+
+void json_flag(struct buf *b, const char *name, bool v)
+{
+	json_key(b, name);
+	json_bool(b, v);
+}

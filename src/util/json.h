@@ -16,4 +16,14 @@ void json_u64_string(struct buf *b, uint64_t v); /* quoted: ids above 2^53 */
 void json_bool(struct buf *b, bool v);
 void json_time(struct buf *b, int64_t wall_ns); /* quoted RFC 3339 UTC, nine digits */
 
+/*
+ * What an object or a list under way gets next; commas are put where they are needed. What is absent is left out: a text
+ * that is NULL or empty.
+ */
+void json_next(struct buf *b);                  /* an entry of a list */
+void json_key(struct buf *b, const char *name); /* of a member; @name is plain */
+void json_text(struct buf *b, const char *name, const char *text);
+void json_number(struct buf *b, const char *name, uint64_t v);
+void json_flag(struct buf *b, const char *name, bool v);
+
 #endif

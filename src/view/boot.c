@@ -376,6 +376,7 @@ static void holder_event(const struct holder *h, const struct view *failure, str
 		.rec = rec,
 		.session = failure->session,
 		.process = h->process,
+		.user_name = h->pid && h->uid == of->uid ? failure->user_name : NULL,
 		.service = failure->service,
 		.netns_name = failure->netns_name,
 		.bound_by = h->bound_by,

@@ -13,57 +13,30 @@
 
 #define NS_PER_US 1000
 
-/* An object or a list under way: commas are put where they are needed. */
-static void key(struct buf *b, const char *name)
-{
-	char last = b->len ? b->data[b->len - 1] : '{';
-
-	if (last != '{' && last != '[')
-		buf_putc(b, ',');
-	if (name)
-		buf_printf(b, "\"%s\":", name);
-}
-
-static void put_string(struct buf *b, const char *name, const char *text)
-{
-	if (!text || !*text)
-		return;
-	key(b, name);
-	json_cstring(b, text);
-}
-
-static void put_number(struct buf *b, const char *name, uint64_t v)
-{
-	key(b, name);
-	json_u64(b, v);
-}
-
 static void put_true(struct buf *b, const char *name, bool v)
 {
-	if (!v)
-		return;
-	key(b, name);
-	json_bool(b, v);
+	if (v)
+		json_flag(b, name, true);
 }
 
 /* A moment of the boot clock; 0 is none. */
 static void put_moment(struct buf *b, const char *name, uint64_t ns)
 {
 	if (ns)
-		put_number(b, name, ns / NS_PER_US);
+		json_number(b, name, ns / NS_PER_US);
 }
 
 static void put_precision(struct buf *b, const char *name, uint8_t precision)
 {
 	if (precision)
-		put_string(b, name, precision_name((enum precision)precision));
+		json_text(b, name, precision_name((enum precision)precision));
 }
 
 static void put_comm(struct buf *b, const char comm[16])
 {
 	if (!comm[0])
 		return;
-	key(b, "comm");
+	json_key(b, "comm");
 	json_string(b, comm, strnlen(comm, 16));
 }
 
@@ -74,19 +47,18 @@ static void put_owner(struct buf *b, const struct boot_row *row)
 	put_true(b, "held_before", row->held_before);
 	put_true(b, "unseen", row->unseen);
 	put_moment(b, "listening_us", row->held_before || row->unseen ? 0 : row->listened_ns);
-	key(b, "listening");
-	json_bool(b, row->listened_ns);
+	json_flag(b, "listening", row->listened_ns);
 	if (row->again) {
-		put_number(b, "again", row->again);
+		json_number(b, "again", row->again);
 		put_moment(b, "again_us", row->again_ns);
 	}
 	if (!row->open)
 		put_moment(b, "released_us", row->released_ns);
 	if (!row->handed)
 		return;
-	key(b, "handed_to");
+	json_key(b, "handed_to");
 	buf_putc(b, '{');
-	put_number(b, "pid", row->to.pid);
+	json_number(b, "pid", row->to.pid);
 	put_comm(b, row->to.comm);
 	buf_putc(b, '}');
 }
@@ -95,7 +67,7 @@ static void put_failure(struct buf *b, const struct boot_row *row)
 {
 	if (!row->had)
 		return;
-	put_number(b, "had_for_us", row->had_ns / NS_PER_US);
+	json_number(b, "had_for_us", row->had_ns / NS_PER_US);
 	put_precision(b, "had_for_precision", row->had_precision);
 }
 
@@ -105,20 +77,20 @@ static void put_holder(struct buf *b, const struct boot_row *row)
 	const struct process *p = h->process;
 	char addr[ADDRESS_TEXT_MAX];
 
-	key(b, "holder");
+	json_key(b, "holder");
 	buf_putc(b, '{');
-	put_string(b, "kind", holder_kind_name(h->kind));
+	json_text(b, "kind", holder_kind_name(h->kind));
 	if (h->pid) {
-		put_number(b, "pid", h->pid);
+		json_number(b, "pid", h->pid);
 		put_comm(b, h->comm);
-		put_number(b, "uid", h->uid);
+		json_number(b, "uid", h->uid);
 	}
-	put_string(b, "exe", p ? p->exe : NULL);
-	put_string(b, "unit", p ? p->where.unit : NULL);
-	put_string(b, "proto", proto_name(row->view->rec->proto));
+	json_text(b, "exe", p ? p->exe : NULL);
+	json_text(b, "unit", p ? p->where.unit : NULL);
+	json_text(b, "proto", proto_name(row->view->rec->proto));
 	if (address_text(&row->view->rec->addr, addr))
-		put_string(b, "addr", addr);
-	put_number(b, "port", row->view->rec->port);
+		json_text(b, "addr", addr);
+	json_number(b, "port", row->view->rec->port);
 	put_true(b, "last_owner", h->last_owner);
 	buf_putc(b, '}');
 }
@@ -134,15 +106,15 @@ static const struct {
 
 static void put_row(struct buf *b, const struct boot_row *row, const struct boot_form *form)
 {
-	key(b, NULL);
+	json_next(b);
 	buf_putc(b, '{');
-	put_string(b, "row", kinds[row->kind].word);
-	put_number(b, "at_us", row->time_ns / NS_PER_US);
+	json_text(b, "row", kinds[row->kind].word);
+	json_number(b, "at_us", row->time_ns / NS_PER_US);
 	put_precision(b, "at_precision", row->precision);
 	kinds[row->kind].put(b, row);
 	/* Of a holder there was no event: that of the failure is a row of its own. */
 	if (row->kind != BOOT_HOLDER) {
-		key(b, "event");
+		json_key(b, "event");
 		field_write_json(b, row->view, &form->field, form->only, form->n_only);
 	}
 	buf_putc(b, '}');
@@ -154,7 +126,7 @@ static void put_systemd(struct buf *b, const struct boot_times *t)
 {
 	if (!t->userspace_ns)
 		return;
-	key(b, "systemd");
+	json_key(b, "systemd");
 	buf_putc(b, '{');
 	put_moment(b, "started_us", t->userspace_ns);
 	put_moment(b, "sysinit_us", t->sysinit_ns);
@@ -165,11 +137,11 @@ static void put_systemd(struct buf *b, const struct boot_times *t)
 
 static void put_gap(struct buf *b, uint64_t from_ns, uint64_t to_ns)
 {
-	key(b, NULL);
+	json_next(b);
 	buf_putc(b, '{');
-	put_number(b, "from_us", from_ns / NS_PER_US);
+	json_number(b, "from_us", from_ns / NS_PER_US);
 	if (to_ns != UINT64_MAX)
-		put_number(b, "to_us", to_ns / NS_PER_US);
+		json_number(b, "to_us", to_ns / NS_PER_US);
 	buf_putc(b, '}');
 }
 
@@ -179,7 +151,7 @@ static void put_gaps(struct buf *b, const struct boot *boot)
 
 	if (!boot->n_gaps && !ended)
 		return;
-	key(b, "gaps");
+	json_key(b, "gaps");
 	buf_putc(b, '[');
 	for (size_t i = 0; i < boot->n_gaps; i++)
 		put_gap(b, boot->gaps[i].from_ns, boot->gaps[i].to_ns);
@@ -193,20 +165,20 @@ int boot_json(const struct boot *b, const struct boot_form *form, struct buf *ou
 	const char *end = b->o.times.finished_ns ? "finished" : b->o.booting ? "booting" : "unknown";
 
 	buf_puts(out, "{\"schema\":\"portlog.boot/1\"");
-	put_string(out, "boot_id", b->session.boot_id);
-	put_string(out, "hostname", b->session.hostname);
-	put_string(out, "kernel", b->session.kernel);
-	put_string(out, "hooks", b->hooks);
+	json_text(out, "boot_id", b->session.boot_id);
+	json_text(out, "hostname", b->session.hostname);
+	json_text(out, "kernel", b->session.kernel);
+	json_text(out, "hooks", b->hooks);
 	put_moment(out, "hooks_on_us", b->on_ns);
 	put_systemd(out, &b->o.times);
-	put_string(out, "end", end);
+	json_text(out, "end", end);
 	put_moment(out, "until_us", b->end_ns == UINT64_MAX ? 0 : b->end_ns);
 	put_true(out, "beginning_missing", b->cut);
 	put_gaps(out, b);
-	put_number(out, "lost", b->lost);
+	json_number(out, "lost", b->lost);
 	if (b->left_out)
-		put_number(out, "left_out", b->left_out);
-	key(out, "rows");
+		json_number(out, "left_out", b->left_out);
+	json_key(out, "rows");
 	buf_putc(out, '[');
 	for (size_t i = 0; i < b->n_order; i++)
 		put_row(out, &b->rows[b->order[i]], form);

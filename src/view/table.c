@@ -179,7 +179,7 @@ static bool is_shown(const struct table *t, size_t column)
 
 static void columns_choose(struct table *t)
 {
-	for (size_t i = 0; i < t->o->n_only; i++)
+	for (size_t i = 0; t->o->only && i < t->o->n_only; i++)
 		grid_column(&t->grid, t->o->only[i]->name, 0);
 	for (size_t i = 0; i < N_COLUMNS && !t->o->only; i++)
 		if (is_shown(t, i))
@@ -188,7 +188,7 @@ static void columns_choose(struct table *t)
 
 static void line_render(struct table *t, const struct view *v)
 {
-	for (size_t i = 0; i < t->o->n_only && i < GRID_COLUMNS_MAX; i++) {
+	for (size_t i = 0; t->o->only && i < t->o->n_only && i < GRID_COLUMNS_MAX; i++) {
 		field_write_text(&t->grid.text, t->o->only[i], v, &t->o->field);
 		grid_cell_end(&t->grid);
 	}

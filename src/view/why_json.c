@@ -14,46 +14,11 @@
 
 #define HOLDERS_TOLD 8
 
-/* An object or a list under way: commas are put where they are needed. */
-static void comma(struct buf *b)
-{
-	char last = b->len ? b->data[b->len - 1] : '{';
-
-	if (last != '{' && last != '[')
-		buf_putc(b, ',');
-}
-
-static void key(struct buf *b, const char *name)
-{
-	comma(b);
-	buf_printf(b, "\"%s\":", name);
-}
-
-static void put_string(struct buf *b, const char *name, const char *text)
-{
-	if (!text || !*text)
-		return;
-	key(b, name);
-	json_cstring(b, text);
-}
-
-static void put_number(struct buf *b, const char *name, uint64_t v)
-{
-	key(b, name);
-	json_u64(b, v);
-}
-
-static void put_bool(struct buf *b, const char *name, bool v)
-{
-	key(b, name);
-	json_bool(b, v);
-}
-
 static void put_moment(struct buf *b, const char *name, const struct port_answer *a, uint64_t boot_ns)
 {
 	if (!boot_ns)
 		return;
-	key(b, name);
+	json_key(b, name);
 	json_time(b, (int64_t)boot_ns + a->boot_offset_ns);
 }
 
@@ -62,7 +27,7 @@ static void put_address(struct buf *b, const struct address *addr)
 	char text[ADDRESS_TEXT_MAX];
 
 	if (address_text(addr, text))
-		put_string(b, "addr", text);
+		json_text(b, "addr", text);
 }
 
 static const char *answer_word(enum answer a)
@@ -76,17 +41,17 @@ static void put_verdict(struct buf *b, const struct verdict *v, bool streams)
 {
 	char scratch[16];
 
-	put_string(b, "bind", answer_word(v->bind));
+	json_text(b, "bind", answer_word(v->bind));
 	if (streams)
-		put_string(b, "listen", answer_word(v->listen));
+		json_text(b, "listen", answer_word(v->listen));
 	if (v->bind_error || v->listen_error)
-		put_string(b, "errno", errno_name(v->bind_error ? v->bind_error : v->listen_error, scratch));
-	put_string(b, "missing", missing_name(v->missing));
+		json_text(b, "errno", errno_name(v->bind_error ? v->bind_error : v->listen_error, scratch));
+	json_text(b, "missing", missing_name(v->missing));
 }
 
 static void put_variant(struct buf *b, const char *name, const struct verdict *v, bool streams)
 {
-	key(b, name);
+	json_key(b, name);
 	buf_putc(b, '{');
 	put_verdict(b, v, streams);
 	buf_putc(b, '}');
@@ -98,43 +63,43 @@ static void put_process(struct buf *b, const struct holder *h)
 
 	if (!h->pid)
 		return;
-	put_number(b, "pid", h->pid);
-	key(b, "comm");
+	json_number(b, "pid", h->pid);
+	json_key(b, "comm");
 	json_string(b, h->comm, strnlen(h->comm, sizeof(h->comm)));
-	put_number(b, "uid", h->uid);
+	json_number(b, "uid", h->uid);
 	if (!p)
 		return;
-	put_string(b, "exe", p->exe);
-	put_string(b, "unit", p->where.unit);
-	put_string(b, "container", p->where.container_name ? p->where.container_name : p->where.container_id);
+	json_text(b, "exe", p->exe);
+	json_text(b, "unit", p->where.unit);
+	json_text(b, "container", p->where.container_name ? p->where.container_name : p->where.container_id);
 }
 
 static void put_options(struct buf *b, const struct holder *h)
 {
 	if (!h->has_options)
 		return;
-	put_bool(b, "reuseaddr", h->options & OPT_REUSEADDR);
-	put_bool(b, "reuseport", h->options & OPT_REUSEPORT);
+	json_flag(b, "reuseaddr", h->options & OPT_REUSEADDR);
+	json_flag(b, "reuseport", h->options & OPT_REUSEPORT);
 	if (h->family == AF_INET6)
-		put_bool(b, "v6only", h->v6only);
+		json_flag(b, "v6only", h->v6only);
 }
 
 static void put_holder(struct buf *b, const struct port_answer *a, const struct holder *h)
 {
-	comma(b);
+	json_next(b);
 	buf_putc(b, '{');
-	put_string(b, "kind", holder_kind_name(h->kind));
+	json_text(b, "kind", holder_kind_name(h->kind));
 	put_process(b, h);
-	put_number(b, "socket_uid", h->sock_uid);
+	json_number(b, "socket_uid", h->sock_uid);
 	put_address(b, &h->addr);
 	put_options(b, h);
 	if (h->inode)
-		put_number(b, "inode", h->inode);
+		json_number(b, "inode", h->inode);
 	if (h->owners_count > 1)
-		put_number(b, "owners_count", h->owners_count);
+		json_number(b, "owners_count", h->owners_count);
 	if (h->since_precision) {
 		put_moment(b, "since", a, h->since_ns);
-		put_string(b, "since_precision", precision_name((enum precision)h->since_precision));
+		json_text(b, "since_precision", precision_name((enum precision)h->since_precision));
 	}
 	put_moment(b, "expires", a, h->expires_ns);
 	buf_putc(b, '}');
@@ -144,42 +109,42 @@ static void put_holders(struct buf *b, const struct port_answer *a, const struct
 {
 	if (!ask->n_in_way)
 		return;
-	key(b, "holders");
+	json_key(b, "holders");
 	buf_putc(b, '[');
 	for (size_t i = 0; i < ask->n_in_way && i < HOLDERS_TOLD; i++)
 		put_holder(b, a, &ask->in_way[i]);
 	buf_putc(b, ']');
 	if (ask->n_in_way > HOLDERS_TOLD)
-		put_number(b, "holders_count", ask->n_in_way);
+		json_number(b, "holders_count", ask->n_in_way);
 }
 
 static void put_ask(struct buf *b, const struct port_answer *a, const struct ask *ask, bool hints)
 {
 	bool streams = a->proto != PROTO_UDP;
 
-	comma(b);
+	json_next(b);
 	buf_putc(b, '{');
 	put_address(b, &ask->asker.addr);
 	put_verdict(b, &ask->verdict, streams);
 	if (ask->verdict.race)
-		put_bool(b, "race", true);
-	put_string(b, "reason_code", ask->explanation.code);
+		json_flag(b, "race", true);
+	json_text(b, "reason_code", ask->explanation.code);
 	put_variant(b, "without_reuseaddr", &ask->bare, streams);
 	put_variant(b, "with_reuseport", &ask->shared, streams);
 	put_holders(b, a, ask);
 	if (hints && ask->explanation.code) {
-		put_string(b, "reason", ask->explanation.reason);
-		put_string(b, "hint", ask->explanation.hint);
+		json_text(b, "reason", ask->explanation.reason);
+		json_text(b, "hint", ask->explanation.hint);
 	}
 	buf_putc(b, '}');
 }
 
 static void put_netns(struct buf *b, uint32_t id, const char *name)
 {
-	key(b, "netns");
+	json_key(b, "netns");
 	buf_putc(b, '{');
-	put_number(b, "id", id);
-	put_string(b, "name", name);
+	json_number(b, "id", id);
+	json_text(b, "name", name);
 	buf_putc(b, '}');
 }
 
@@ -187,13 +152,13 @@ static void put_asker(struct buf *b, const struct port_answer *a)
 {
 	uint32_t options = a->n_asks ? a->asks[a->n_asks - 1].asker.options : 0;
 
-	key(b, "asker");
+	json_key(b, "asker");
 	buf_putc(b, '{');
-	put_number(b, "uid", a->uid);
-	put_string(b, "user_name", a->user_name);
-	put_bool(b, "reuseaddr", options & OPT_REUSEADDR);
-	put_bool(b, "reuseport", options & OPT_REUSEPORT);
-	put_bool(b, "v6only", options & OPT_V6ONLY);
+	json_number(b, "uid", a->uid);
+	json_text(b, "user_name", a->user_name);
+	json_flag(b, "reuseaddr", options & OPT_REUSEADDR);
+	json_flag(b, "reuseport", options & OPT_REUSEPORT);
+	json_flag(b, "v6only", options & OPT_V6ONLY);
 	buf_putc(b, '}');
 }
 
@@ -201,10 +166,10 @@ static void put_elsewhere(struct buf *b, const struct port_answer *a)
 {
 	if (!a->n_elsewhere)
 		return;
-	key(b, "elsewhere");
+	json_key(b, "elsewhere");
 	buf_putc(b, '[');
 	for (size_t i = 0; i < a->n_elsewhere && i < ELSEWHERE_MAX; i++) {
-		comma(b);
+		json_next(b);
 		buf_putc(b, '{');
 		put_netns(b, a->elsewhere[i].netns, a->elsewhere[i].netns_name);
 		put_process(b, &a->elsewhere[i].holder);
@@ -212,18 +177,18 @@ static void put_elsewhere(struct buf *b, const struct port_answer *a)
 		buf_putc(b, '}');
 	}
 	buf_putc(b, ']');
-	put_number(b, "elsewhere_count", a->n_elsewhere);
+	json_number(b, "elsewhere_count", a->n_elsewhere);
 }
 
 static void put_bound_for(struct buf *b, const struct bound_for *f)
 {
 	if (!f->unit[0] && !f->container[0])
 		return;
-	key(b, "bound_for");
+	json_key(b, "bound_for");
 	buf_putc(b, '{');
-	put_string(b, "unit", f->unit);
-	put_string(b, "service", f->service);
-	put_string(b, "container", f->container);
+	json_text(b, "unit", f->unit);
+	json_text(b, "service", f->service);
+	json_text(b, "container", f->container);
 	buf_putc(b, '}');
 }
 
@@ -231,26 +196,26 @@ void why_json(const struct port_answer *a, const struct session *session, bool h
 {
 	buf_puts(out, "{\"schema\":\"portlog.why/1\"");
 	put_moment(out, "ts", a, a->now_ns);
-	put_string(out, "boot_id", session->boot_id);
-	put_string(out, "hostname", session->hostname);
-	put_string(out, "proto", proto_name(a->proto));
-	put_number(out, "port", a->port);
-	put_string(out, "service", a->service);
+	json_text(out, "boot_id", session->boot_id);
+	json_text(out, "hostname", session->hostname);
+	json_text(out, "proto", proto_name(a->proto));
+	json_number(out, "port", a->port);
+	json_text(out, "service", a->service);
 	put_netns(out, a->netns, a->netns_name);
-	put_bool(out, "may_fail", answer_may_fail(a));
+	json_flag(out, "may_fail", answer_may_fail(a));
 	put_asker(out, a);
-	key(out, "binds");
+	json_key(out, "binds");
 	buf_putc(out, '[');
 	for (size_t i = 0; i < a->n_asks; i++)
 		put_ask(out, a, &a->asks[i], hints);
 	buf_putc(out, ']');
 	put_bound_for(out, &a->bound_for);
-	put_bool(out, "ephemeral", a->ephemeral);
-	put_bool(out, "reserved", a->reserved);
+	json_flag(out, "ephemeral", a->ephemeral);
+	json_flag(out, "reserved", a->reserved);
 	if (a->unprivileged_port_start >= 0)
-		put_bool(out, "privileged", a->port < a->unprivileged_port_start);
-	put_string(out, "redirect", a->redirect);
+		json_flag(out, "privileged", a->port < a->unprivileged_port_start);
+	json_text(out, "redirect", a->redirect);
 	put_elsewhere(out, a);
-	put_bool(out, "sees_owners", a->sees_owners);
+	json_flag(out, "sees_owners", a->sees_owners);
 	buf_puts(out, "}\n");
 }
