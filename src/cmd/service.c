@@ -19,10 +19,10 @@ int service_open(struct service *s)
 	return notify_open(&s->notify);
 }
 
+/* The lock stays: a sink that hangs is left behind, and may still tell its trouble. */
 void service_close(struct service *s)
 {
 	notify_close(&s->notify);
-	pthread_mutex_destroy(&s->lock);
 }
 
 /* Half of what is asked for, as sd_watchdog_enabled(3) advises. */

@@ -76,9 +76,10 @@ class Lines(threading.Thread):
 
 
 class Recorder:
-    def __init__(self, store, *options):
-        self.process = subprocess.Popen([PORTLOG, "record", "-N", NETNS, "--store", store, *options], stderr=subprocess.PIPE,
-                                        text=True, errors="replace")
+    def __init__(self, store, *options, netns=True, env=None):
+        where = ("-N", NETNS) if netns else ()
+        self.process = subprocess.Popen([PORTLOG, "record", *where, "--store", store, *options], stderr=subprocess.PIPE,
+                                        text=True, errors="replace", env=env)
         self.err = Lines(self.process.stderr)
         self.store = store
 
