@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections import Counter
 
-from lib import has, must, ok, play, run, say, systemctl, unit_pid, wait_until
+from lib import boot_number, has, must, ok, play, reboot, run, say, systemctl, unit_pid, wait_until
 
 ENDPOINT = re.compile(r'sa_family=AF_INET6?, sin6?_port=htons\((\d+)\).*?(?:inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)")')
 CALL = re.compile(r"^(\d+) +(bind|listen)\((\d+), (.*)\) += (-1 (E[A-Z]+)|0)")
@@ -172,5 +172,37 @@ def no_such_boot():
     ok(wrong.returncode == 2 and "no boot" in wrong.stderr, "what is no boot is wrong usage", wrong.stderr)
 
 
-play(booted, nothing_before, rogue_is_first, the_service_behind_the_socket, nothing_missing, the_table_of_the_boot,
-     first_owners_agree, the_recorder_keeps_when_systemd_had_finished, no_such_boot)
+def next_boot():
+    with open("/out/first", "w", encoding="utf-8") as file:
+        json.dump(boot_rows()[0], file)
+    reboot(1)
+
+
+def the_boot_before():
+    """What systemd knows no more: it has begun anew."""
+    with open("/out/first", encoding="utf-8") as file:
+        first = json.load(file)
+    before, _ = boot_rows("-b", "-1")
+    now, _ = boot_rows()
+    same = ("boot_id", "hooks_on_us", "systemd", "end", "until_us")
+    ok({key: before[key] for key in same} == {key: first[key] for key in same}, "after a reboot the boot before is as it was",
+       json.dumps(before))
+    told = [(row["row"], row["at_us"], row["event"]["socket"]["port"]) for row in before["rows"]]
+    ok(told == [(row["row"], row["at_us"], row["event"]["socket"]["port"]) for row in first["rows"]],
+       "with the same rows in the same order", json.dumps(told))
+    has(before["gaps"][0], "that the machine went down before the end of it is told", from_us=lambda us: us > before["hooks_on_us"],
+        to_us=before["until_us"])
+    ok(now["boot_id"] != first["boot_id"] and any(row["event"].get("unit") == "nginx.service" for row in now["rows"]),
+       "this boot is another one", json.dumps(now))
+    text = must("portlog", "boot", "-b", first["boot_id"][:8], "-x", "80")
+    say(text)
+    ok("nginx" in line_of(text, "FAILED", "0.0.0.0:80"), "it is found by its id too, and a filter picks rows", text)
+
+
+number = boot_number()
+print(f"# boot {number}")
+if number == 1:
+    play(booted, nothing_before, rogue_is_first, the_service_behind_the_socket, nothing_missing, the_table_of_the_boot,
+         first_owners_agree, the_recorder_keeps_when_systemd_had_finished, no_such_boot, next_boot)
+else:
+    play(booted, the_boot_before)
