@@ -28,6 +28,7 @@ struct history {
 	char boot_id[33];
 	uint64_t boot_due_ns;  /* when systemd is asked how far it is; 0: not yet said */
 	uint64_t boot_wait_ns; /* how long after the last time */
+	bool ending;           /* the last event is the recorder's own end */
 	bool boot_done;        /* the boot is over, and when is in the file */
 };
 
@@ -95,6 +96,33 @@ static int history_open(const struct sink_options *o, void **ret_state)
 	return 0;
 }
 
+/*
+ * Only systemd knows when the boot was over, and later not of this boot any more. It may be slow to answer while it boots:
+ * events wait in the queue meanwhile.
+ */
+static int boot_ask(struct history *h)
+{
+	struct boot_times times;
+	int r = store_boot(h->store, h->boot_id, &times);
+
+	if (r)
+		return r;
+	h->boot_done = times.finished_ns; /* an earlier run has asked */
+	if (h->boot_done || !h->o.boot_times(&times))
+		return 0;
+	r = store_put_boot(h->store, h->boot_id, &times);
+	h->boot_done = !r && times.finished_ns;
+	return r;
+}
+
+/* It goes, perhaps with the machine: the last chance. What cannot be had is asked for by the next run, if there is one. */
+static void boot_ask_last(struct history *h)
+{
+	h->ending = false;
+	if (!h->boot_done && h->o.boot_times && h->store && boot_ask(h))
+		fail_clear();
+}
+
 static int history_write(void *state, const struct view *v)
 {
 	struct history *h = state;
@@ -106,6 +134,7 @@ static int history_write(void *state, const struct view *v)
 		r = store_put(h->store, v);
 	if (r)
 		return file_failed(h, r);
+	h->ending = v->rec->action == ACTION_STOP;
 	h->written++;
 	h->written_seq = v->rec->seq;
 	return 0;
@@ -124,6 +153,8 @@ static int history_flush(void *state)
 		h->kept_seq = h->written_seq;
 	h->kept += h->written;
 	h->written = 0;
+	if (h->ending)
+		boot_ask_last(h);
 	return 0;
 }
 
@@ -149,25 +180,6 @@ static int64_t wall_ns(void)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return (int64_t)ts.tv_sec * (int64_t)NS_PER_S + ts.tv_nsec;
-}
-
-/*
- * Only systemd knows when the boot was over, and later not of this boot any more. It may be slow to answer while it boots:
- * events wait in the queue meanwhile.
- */
-static int boot_ask(struct history *h)
-{
-	struct boot_times times;
-	int r = store_boot(h->store, h->boot_id, &times);
-
-	if (r)
-		return r;
-	h->boot_done = times.finished_ns; /* an earlier run has asked */
-	if (h->boot_done || !h->o.boot_times(&times))
-		return 0;
-	r = store_put_boot(h->store, h->boot_id, &times);
-	h->boot_done = !r && times.finished_ns;
-	return r;
 }
 
 /* 0 or negative errno; *next_ns: not later than when it is to be asked again. */

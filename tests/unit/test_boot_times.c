@@ -70,6 +70,7 @@ static void systemd_is_asked_at_growing_intervals_until_the_boot_is_over(void **
 	char path[] = "/tmp/portlog-boot.XXXXXX";
 	struct history_options o = { .path = path, .boot_times = answer_give };
 	struct sink_options options = { .arg = &o };
+	struct session other = *views_session();
 	struct boot_times got;
 	uint64_t now_s = 100;
 	struct store *store;
@@ -108,6 +109,22 @@ static void systemd_is_asked_at_growing_intervals_until_the_boot_is_over(void **
 	assert_int_equal(sink_history.flush(sink), 0);
 	tick_at(sink, &now_s, 3);
 	sink_history.close(sink);
+
+	/* A run of another boot, which ends before it is time to ask. */
+	snprintf(other.boot_id, sizeof(other.boot_id), "00000000000000000000000000000001");
+	snprintf(other.stream, sizeof(other.stream), "0000000000000001");
+	assert_int_equal(sink_history.open(&options, &sink), 0);
+	assert_int_equal(sink_history.write(sink, listen_ok(.port = 82, .session = &other)), 0);
+	assert_int_equal(sink_history.flush(sink), 0);
+	assert_int_equal(n_asked, 3);
+	assert_int_equal(sink_history.write(sink, view_of(.action = ACTION_STOP, .session = &other)), 0);
+	assert_int_equal(sink_history.flush(sink), 0);
+	assert_int_equal(n_asked, 4);
+	sink_history.close(sink);
+	assert_int_equal(store_open_read(path, &store), 0);
+	assert_int_equal(store_boot(store, other.boot_id, &got), 0);
+	assert_memory_equal(&got, &answer, sizeof(got));
+	store_close(store);
 	views_free();
 	(void)unlink(path);
 }
