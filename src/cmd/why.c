@@ -141,8 +141,10 @@ struct why {
 /* The interface of a link-local address, in the namespace that is asked about. */
 static int scope_find(const struct target *t, uint32_t *ret)
 {
+	char name[IF_NAMESIZE];
+
 	*ret = t->iface[0] ? if_nametoindex(t->iface) : 0;
-	if (*ret || !t->iface[0])
+	if (*ret || !t->iface[0] || (!parse_u32(t->iface, ret) && if_indextoname(*ret, name)))
 		return 0;
 	fail_text(-EINVAL, "there is no interface '%s'", t->iface);
 	return fail_hint(-EINVAL, "ip -br link shows those there are");

@@ -94,7 +94,7 @@ static void explain_cgroup(struct matter *m)
 
 static void explain_not_local(struct matter *m)
 {
-	bool v6 = m->rec->addr.family == AF_INET6;
+	bool v6 = !address_is_v4(&m->rec->addr);
 	char address[ENDPOINT_LEN];
 
 	endpoint_text(&m->rec->addr, 0, address, sizeof(address));

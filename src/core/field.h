@@ -121,6 +121,8 @@ const char *via_name(uint8_t via);                   /* "fexit" ..., "unknown" *
 #define ADDRESS_TEXT_MAX 48
 size_t address_text(const struct address *addr,
 		    char out[ADDRESS_TEXT_MAX]); /* "::1"; length, 0: no address */
+bool address_is_v4(
+	const struct address *addr); /* so is a v4-mapped one: the kernel treats it by the rules of IPv4 */
 /* "0.0.0.0:80", "[::]:80"; @size at least 64. Returns @out. */
 const char *endpoint_text(const struct address *addr, uint16_t port, char *out, size_t size);
 

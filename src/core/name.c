@@ -175,6 +175,14 @@ static char *put_ipv6(char *out, const uint8_t bytes[16])
 	return out;
 }
 
+bool address_is_v4(const struct address *addr)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return addr->family == AF_INET ||
+	       (addr->family == AF_INET6 && !memcmp(addr->bytes, mapped, sizeof(mapped)));
+}
+
 size_t address_text(const struct address *addr, char out[ADDRESS_TEXT_MAX])
 {
 	char *end = out;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/field.h"
 #include "enrich/bound_for.h"
 #include "enrich/enrich.h"
 #include "enrich/redirect.h"
@@ -29,8 +30,11 @@ struct making {
 	size_t n;
 };
 
-static void asker_fill(const struct question *q, const struct address *addr, struct asker *ret)
+static void asker_fill(const struct making *m, const struct address *addr, struct asker *ret)
 {
+	const struct question *q = m->q;
+	const struct place *place = &m->where->place;
+
 	*ret = (struct asker){
 		.proto = q->proto,
 		.family = addr->family,
@@ -39,10 +43,12 @@ static void asker_fill(const struct question *q, const struct address *addr, str
 		.options = q->options,
 		.uid = q->uid,
 		.ifindex = q->scope,
-		.capable = q->capable,
+		.capable = q->capable && !place->foreign,
 	};
 	if (addr->family != AF_INET6)
 		ret->options &= ~OPT_V6ONLY;
+	else if (place->v6only)
+		ret->options |= OPT_V6ONLY;
 }
 
 static bool is_wildcard6(const struct address *a)
@@ -127,10 +133,9 @@ static int ask_judge(struct making *m, const struct address *addr, struct ask *a
 	bool bare;
 	int error, r;
 
-	asker_fill(m->q, addr, &ask->asker);
+	asker_fill(m, addr, &ask->asker);
 	m->facts.locality = place_locality(m->where->proc_fd, addr, m->q->scope);
-	m->facts.nonlocal_bind =
-		addr->family == AF_INET ? m->where->place.nonlocal4 : m->where->place.nonlocal6;
+	m->facts.nonlocal_bind = address_is_v4(addr) ? m->where->place.nonlocal4 : m->where->place.nonlocal6;
 	judge_with(m, &ask->asker, OPT_REUSEPORT, 0, &ask->shared);
 	judge_with(m, &ask->asker, is_wildcard6(addr) ? OPT_V6ONLY : 0, 0, &ask->only6);
 	judge_with(m, &ask->asker, 0, OPT_REUSEADDR, &ask->bare);

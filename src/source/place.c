@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -68,6 +70,15 @@ void place_parse_ports(const char *text, uint8_t *ret)
 	}
 }
 
+/* NS_GET_USERNS refuses what is neither of the caller's user namespace nor of one below it. */
+static bool is_foreign(int proc_fd)
+{
+	auto_close int fd = openat(proc_fd, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	auto_close int owner = fd < 0 ? -1 : ioctl(fd, NS_GET_USERNS);
+
+	return fd >= 0 && owner < 0 && errno == EPERM;
+}
+
 void place_read(int proc_fd, struct place *ret)
 {
 	auto_free char *range = read_text(proc_fd, "sys/net/ipv4/ip_local_port_range", 64);
@@ -78,6 +89,8 @@ void place_read(int proc_fd, struct place *ret)
 	ret->unprivileged_port_start = read_number(proc_fd, "sys/net/ipv4/ip_unprivileged_port_start");
 	ret->nonlocal4 = read_number(proc_fd, "sys/net/ipv4/ip_nonlocal_bind") > 0;
 	ret->nonlocal6 = read_number(proc_fd, "sys/net/ipv6/ip_nonlocal_bind") > 0;
+	ret->v6only = read_number(proc_fd, "sys/net/ipv6/bindv6only") > 0;
+	ret->foreign = is_foreign(proc_fd);
 	if (range && sscanf(range, "%5u %5u", &low, &high) == 2 && low <= 65535 && high <= 65535) {
 		ret->range_low = (uint16_t)low;
 		ret->range_high = (uint16_t)high;
@@ -139,8 +152,8 @@ static enum locality locality_v4(const uint8_t addr[4])
 	const struct rtmsg *route = NLMSG_DATA(&answer.head);
 	size_t len = 0;
 
-	/* inet_addr_type(): 0.0.0.0/8 and 255.255.255.255 are broadcast, 224.0.0.0/4 multicast, without a look. */
-	if (!addr[0] || addr[0] >> 4 == 14 || !memcmp(addr, "\xff\xff\xff\xff", 4))
+	/* inet_addr_type(): 0.0.0.0 and 255.255.255.255 are broadcast, 224.0.0.0/4 multicast, without a look. */
+	if (!memcmp(addr, "\0\0\0\0", 4) || addr[0] >> 4 == 14 || !memcmp(addr, "\xff\xff\xff\xff", 4))
 		return LOCALITY_HERE;
 	if (ask_route(addr, &answer, &len) || len < sizeof(answer.head))
 		return LOCALITY_UNKNOWN;
@@ -199,18 +212,24 @@ enum locality place_parse_inet6(const char *text, const uint8_t addr[16], uint32
 	return found;
 }
 
+/* A group of one interface (ff01::) or one link (ff02::): __ipv6_addr_needs_scope_id(). */
+static bool is_one_link(const uint8_t group[16])
+{
+	return (group[1] & 0x0f) == 1 || (group[1] & 0x0f) == 2;
+}
+
 static enum locality locality_v6(int proc_fd, const uint8_t addr[16], uint32_t scope)
 {
-	bool link_local = addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
+	bool multicast = addr[0] == 0xff, link_local = addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
 	auto_free char *text = NULL;
 	char name[IF_NAMESIZE];
 
-	if (addr[0] == 0xff)
-		return LOCALITY_HERE;
-	if (link_local && !scope)
+	if (!scope && (link_local || (multicast && is_one_link(addr))))
 		return LOCALITY_NEEDS_SCOPE;
 	if (scope && !if_indextoname(scope, name))
 		return LOCALITY_NO_DEVICE;
+	if (multicast)
+		return LOCALITY_HERE;
 	text = read_text(proc_fd, "thread-self/net/if_inet6", INET6_MAX);
 	return text ? place_parse_inet6(text, addr, scope) : LOCALITY_UNKNOWN;
 }

@@ -12,7 +12,9 @@ struct place {
 	int unprivileged_port_start;    /* -1: unknown */
 	uint16_t range_low, range_high; /* ip_local_port_range; 0: unknown */
 	bool nonlocal4, nonlocal6;      /* ip_nonlocal_bind */
-	uint8_t reserved[65536 / 8];    /* ip_local_reserved_ports: bit p%8 of byte p/8 */
+	bool v6only;                    /* bindv6only: IPv6 sockets are made with IPV6_V6ONLY */
+	bool foreign; /* a user namespace above the caller's owns it: no capability counts here */
+	uint8_t reserved[65536 / 8]; /* ip_local_reserved_ports: bit p%8 of byte p/8 */
 };
 
 /* @proc_fd: a directory like /proc. What cannot be read is left unknown. */

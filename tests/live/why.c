@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,11 +109,13 @@ static int bound(int fd, const char *addr, uint16_t port, int how)
 {
 	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(port) };
+	bool is6 = how & SIX;
 	int r;
 
-	inet_pton(AF_INET, addr ? addr : "0.0.0.0", &four.sin_addr);
-	r = how & SIX ? bind(fd, (struct sockaddr *)&six, sizeof(six))
-		      : bind(fd, (struct sockaddr *)&four, sizeof(four));
+	inet_pton(AF_INET, addr && !is6 ? addr : "0.0.0.0", &four.sin_addr);
+	inet_pton(AF_INET6, addr && is6 ? addr : "::", &six.sin6_addr);
+	r = is6 ? bind(fd, (struct sockaddr *)&six, sizeof(six))
+		: bind(fd, (struct sockaddr *)&four, sizeof(four));
 	if (!r && how & LISTEN)
 		r = listen(fd, 8);
 	return r ? errno : 0;
@@ -664,6 +667,118 @@ static void not_local_play(void)
 	reply_done(&r);
 }
 
+/* What an address decides before any socket of the port is looked at: the verdict is the kernel's. */
+static const struct {
+	const char *words;
+	int how;
+	const char *addr;
+	const char *error;  /* NULL: it is bound */
+	const char *lifted; /* by which sysctl */
+} early[] = {
+	{ "0.0.0.1:3110/tcp", 0, "0.0.0.1", "EADDRNOTAVAIL", "ipv4" },
+	{ "255.255.255.255:3110/udp", UDP, "255.255.255.255", NULL, "" },
+	{ "224.0.0.9:3110/udp", UDP, "224.0.0.9", NULL, "" },
+	{ "[ff01::9]:3110/udp", UDP | SIX, "ff01::9", "EINVAL", "" },
+	{ "[ff02::9]:3110/udp", UDP | SIX, "ff02::9", "EINVAL", "" },
+	{ "[ff05::9]:3110/udp", UDP | SIX, "ff05::9", NULL, "" },
+	{ "[ff05::9]:3110/tcp", SIX, "ff05::9", "EINVAL", "" },
+	{ "[fe80::9]:3110/tcp", SIX, "fe80::9", "EINVAL", "" },
+	{ "[::ffff:192.0.2.5]:3110/tcp", SIX, "::ffff:192.0.2.5", "EADDRNOTAVAIL", "ipv4" },
+	{ "[2001:db8::5]:3110/tcp", SIX, "2001:db8::5", "EADDRNOTAVAIL", "ipv6" },
+};
+
+static void sysctl_write(const char *name, const char *value)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "echo %s > /proc/sys/net/%s", value, name);
+	must(shell(command));
+}
+
+static int errno_of(const char *name)
+{
+	return !strcmp(name, "EINVAL") ? EINVAL : EADDRNOTAVAIL;
+}
+
+static void early_play(const char *lifting)
+{
+	char name[128], sysctl[64];
+
+	snprintf(sysctl, sizeof(sysctl), "%s/ip_nonlocal_bind", lifting);
+	if (*lifting)
+		sysctl_write(sysctl, "1");
+	for (size_t i = 0; i < ARRAY_SIZE(early); i++) {
+		bool lifted = *lifting && !strcmp(early[i].lifted, lifting);
+		const char *error = lifted ? NULL : early[i].error;
+		int found = tried(early[i].addr, 3110, early[i].how);
+		struct reply r;
+
+		ask(&r, 0, early[i].words);
+		snprintf(name, sizeof(name), "%s%s%s: why says what bind does", early[i].words,
+			 *lifting ? " with " : "", *lifting ? sysctl : "");
+		report(error ? says(&r, "binds.0.errno", error) && found == errno_of(error)
+			     : says(&r, "binds.0.bind", "yes") && !found,
+		       &r, name);
+		reply_done(&r);
+	}
+	if (*lifting)
+		sysctl_write(sysctl, "0");
+}
+
+static void v6only_by_default_play(void)
+{
+	struct child c = held_by(hold_listener, 3111);
+	struct reply r;
+
+	sysctl_write("ipv6/bindv6only", "1");
+	ask(&r, 0, "-6 3111/tcp");
+	report(says(&r, "binds.0.bind", "yes") && !tried("::", 3111, SIX | REUSE | LISTEN), &r,
+	       "bindv6only=1: [::] beside 0.0.0.0");
+	reply_done(&r);
+	ask(&r, 0, "[::ffff:127.0.0.1]:3112/tcp");
+	report(says(&r, "binds.0.errno", "EINVAL") && tried("::ffff:127.0.0.1", 3112, SIX) == EINVAL, &r,
+	       "bindv6only=1: no mapped address");
+	reply_done(&r);
+	sysctl_write("ipv6/bindv6only", "0");
+	ask(&r, 0, "-6 3111/tcp");
+	report(says(&r, "binds.0.errno", "EADDRINUSE") && tried("::", 3111, SIX | REUSE) == EADDRINUSE, &r,
+	       "bindv6only=0: 0.0.0.0 is in the way of [::]");
+	reply_done(&r);
+	child_end(&c);
+}
+
+/* As root of a user namespace that does not own the network namespace. 77: there can be none. */
+static int lesser_root(void)
+{
+	char command[512];
+	int map;
+
+	if (unshare(CLONE_NEWUSER))
+		return 77;
+	map = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+	if (map < 0 || write(map, "0 0 1", 5) != 5)
+		return 77;
+	if (tried(NULL, 89, REUSE) != EACCES)
+		return 1;
+	snprintf(command, sizeof(command), "%s why 89/tcp | grep -q 'fails with EACCES'", portlog);
+	return shell(command) ? 0 : 2;
+}
+
+static void lesser_root_play(void)
+{
+	const char *name = "a low port: refused to root of a user namespace that does not own the network";
+	pid_t pid = fork();
+	int status = 0;
+
+	if (!pid)
+		_exit(lesser_root());
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		tap_skip(name, "no user namespaces here");
+	else
+		tap_result(!status, "%s", name);
+}
+
 static void proxy_play(void)
 {
 	struct child c;
@@ -750,7 +865,12 @@ int main(int argc, char **argv)
 	elsewhere_play();
 	free_play();
 	kernel_play();
+	lesser_root_play();
 	low_port_play();
+	early_play("");
+	early_play("ipv4");
+	early_play("ipv6");
+	v6only_by_default_play();
 	not_local_play();
 	proxy_play();
 	unprivileged_play();
