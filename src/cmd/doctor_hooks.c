@@ -133,10 +133,15 @@ static enum level row_level(const struct doctor *d, size_t row)
 	return d->hooks[row].missed ? LEVEL_WARN : LEVEL_OK;
 }
 
+static const char *wanted_for(const char *event)
+{
+	if (!strcmp(event, "autobind"))
+		return "for --autobind";
+	return strcmp(event, "tree") != 0 ? "not needed" : "for `portlog run`";
+}
+
 static void row_state_say(const struct doctor *d, size_t row, struct finding *f)
 {
-	bool on_request = !strcmp(hooks[row].event, "autobind");
-
 	if (d->hooks[row].state == HOOK_REFUSED)
 		finding_more(f, "refused: %s", strerror(d->hooks[row].error));
 	else if (d->hooks[row].state == HOOK_ABSENT)
@@ -144,7 +149,7 @@ static void row_state_say(const struct doctor *d, size_t row, struct finding *f)
 	else if (d->hooks[row].chosen)
 		finding_more(f, "used");
 	else
-		finding_more(f, "works, %s", on_request ? "for --autobind" : "not needed");
+		finding_more(f, "works, %s", wanted_for(hooks[row].event));
 }
 
 static void row_say(struct doctor *d, size_t row)

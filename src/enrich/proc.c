@@ -26,6 +26,7 @@ struct found {
 	char *exe, *args, *cgroup, *legacy;
 	size_t args_len;
 	bool exe_cut, args_cut;
+	bool has_ids; /* or else it would be root's */
 	uint32_t uid, gid;
 };
 
@@ -167,21 +168,20 @@ static int read_cgroup(int pid_dir, struct found *f)
 	return (v2 && !f->cgroup) ? -ENOMEM : 0;
 }
 
-static void read_ids(int pid_dir, struct found *f)
+static bool read_ids(int pid_dir, struct found *f)
 {
 	char text[STATUS_MAX];
 	const char *at;
 	size_t len = 0;
 
 	if (proc_read(pid_dir, "status", text, sizeof(text), &len))
-		return;
+		return false;
 	/* real, effective, saved, file system; the name in a line above cannot have a raw newline */
 	at = strstr(text, "\nUid:");
-	if (at)
-		sscanf(at + 5, "%*u %u", &f->uid);
+	if (!at || sscanf(at + 5, "%*u %u", &f->uid) != 1)
+		return false;
 	at = strstr(text, "\nGid:");
-	if (at)
-		sscanf(at + 5, "%*u %u", &f->gid);
+	return at && sscanf(at + 5, "%*u %u", &f->gid) == 1;
 }
 
 /* An exec since then shows in the name: exe and argv would be the next program's. */
@@ -205,7 +205,7 @@ static void adopt(struct process *p, struct found *f, char **ret_legacy)
 		p->cgroup = take(f->cgroup);
 	if (!p->ppid)
 		p->ppid = f->stat.ppid;
-	if (!p->comm[0]) {
+	if (!p->comm[0] && f->has_ids) {
 		memcpy(p->comm, f->stat.comm, sizeof(p->comm));
 		p->uid = f->uid;
 		p->gid = f->gid;
@@ -230,7 +230,7 @@ int proc_fill(int proc_fd, struct process *p, char **ret_legacy)
 	    read_cgroup(pid_dir, &f))
 		return -ENOMEM;
 	if (!p->comm[0])
-		read_ids(pid_dir, &f);
+		f.has_ids = read_ids(pid_dir, &f);
 	if (!same_process(pid_dir, &p->key, &after))
 		return PROC_GONE;
 	adopt(p, &f, ret_legacy);

@@ -76,6 +76,10 @@ static void record_ids(struct inventory *inv, struct record *rec)
 		return;
 	p->comm[0] = '\0';
 	enrich_process(inv->enrich, p);
+	if (!p->comm[0]) { /* it has just gone: who made the socket is the best that is known */
+		memcpy(p->comm, rec->comm, sizeof(p->comm));
+		p->uid = rec->sock_uid;
+	}
 	rec->uid = p->uid;
 	rec->gid = p->gid;
 	rec->ppid = p->ppid;

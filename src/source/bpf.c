@@ -585,7 +585,7 @@ int tracer_try_rows(const char *cgroup2, void (*each)(void *arg, size_t row, int
 
 	if (!t)
 		return fail(-ENOMEM, "try the hooks");
-	t->autobind = true;
+	t->autobind = t->tree = true;
 	r = tracer_prepare(t);
 	if (!r && cgroup_open(t, cgroup2) < 0)
 		fail_clear(); /* whoever needs it says so */

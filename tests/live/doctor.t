@@ -76,6 +76,7 @@ if [ "$traces" = 0 ]; then
 	check says 'all(h["used"] <= (h["state"] == "works") for h in d["hooks"])' True
 	check says 'all(("errno" in h) == (h["state"] == "refused") for h in d["hooks"])' True
 	check says 'all(any(h["used"] for h in d["hooks"] if h["event"] == e) for e in ["bind", "listen", "state"])' True
+	check says "[h[\"state\"] for h in d[\"hooks\"] if h[\"event\"] == \"tree\"]" "['works']"
 	check says '[f["level"] for f in d["findings"] if f["name"] == "iterators"]' "['ok']"
 	report "it uses the hooks that trace says it uses, and each of them works"
 

@@ -458,18 +458,27 @@ static int as_nobody_run(int (*before)(void), const char *out)
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static bool __attribute__((format(printf, 2, 3))) file_has(const char *path, const char *fmt, ...)
+static bool file_line(const char *path, const char *part)
 {
 	auto_fclose FILE *f = fopen(path, "re");
-	char line[512], want[128];
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, part))
+			return true;
+	return false;
+}
+
+static bool __attribute__((format(printf, 2, 3))) file_has(const char *path, const char *fmt, ...)
+{
+	char want[128];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(want, sizeof(want), fmt, ap);
 	va_end(ap);
-	while (f && fgets(line, sizeof(line), f))
-		if (strstr(line, want))
-			return true;
+	if (file_line(path, want))
+		return true;
 	tap_note("%s: no '%s'", path, want);
 	return false;
 }
@@ -521,6 +530,37 @@ static void more_namespaces_than_files(void)
 		"more namespaces than open files: what has an owner is listed, what is not looked at is said");
 	for (size_t i = 0; i < CROWD; i++)
 		child_end(crowd[i]);
+}
+
+/* Whatever cannot be opened any more: a process is left out, or named with its own user. */
+static void nobody_is_root_for_want_of_files(void)
+{
+	unsigned listed = 0;
+	bool fine = true;
+	char out[300];
+
+	snprintf(out, sizeof(out), "%s.out", portlog);
+	for (rlim_t n = 4; n <= FEW_FILES; n++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			struct rlimit few = { n, n };
+			int fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+			if (dup2(fd, 1) < 0 || dup2(fd, 2) < 0 || setrlimit(RLIMIT_NOFILE, &few))
+				_exit(78);
+			close(fd);
+			execl(portlog, "portlog", "list", "--no-bpf", "-F", "port,pid,uid", NULL);
+			_exit(79);
+		}
+		waitpid(pid, NULL, 0);
+		if (!file_line(out, "21011 "))
+			continue;
+		listed++;
+		fine = fine && (file_line(out, "21011  -") || file_has(out, "21011  %d  %d", nobodys, NOBODY));
+	}
+	tap_result(fine && listed, "with few files to open nobody is taken for root");
+	unlink(out);
 }
 
 /* Processes, sockets and namespaces that come and go as fast as they can. */
@@ -672,6 +712,7 @@ int main(int argc, char **argv)
 	unprivileged("the same where /proc hides processes", proc_hides);
 	long_tables_are_listed_to_their_end();
 	more_namespaces_than_files();
+	nobody_is_root_for_want_of_files();
 	nothing_wrong_while_others_come_and_go();
 	unlink(portlog);
 	return tap_end();

@@ -189,6 +189,18 @@ static void another_process_with_the_same_number_is_not_taken_for_it(void **stat
 	}
 }
 
+static void a_process_whose_ids_cannot_be_read_is_not_root(void **state)
+{
+	struct world *w = *state;
+	struct process *p = seen(w, START);
+
+	put_process(w);
+	put(w, "proc/42/status", "");
+	enrich_process(w->e, p);
+	assert_string_equal(p->exe, "/usr/sbin/nginx");
+	assert_string_equal(p->comm, ""); /* as is said of one whose user is not known */
+}
+
 static void a_process_that_is_gone_stays_as_it_was(void **state)
 {
 	struct world *w = *state;
@@ -764,6 +776,7 @@ int main(void)
 		T(a_process_seen_too_late_is_filled_from_proc),
 		T(what_the_hook_said_is_not_replaced),
 		T(another_process_with_the_same_number_is_not_taken_for_it),
+		T(a_process_whose_ids_cannot_be_read_is_not_root),
 		T(a_process_that_is_gone_stays_as_it_was),
 		T(after_an_exec_the_next_programs_name_is_not_the_old_ones),
 		T(a_name_with_brackets_does_not_shift_the_fields),
