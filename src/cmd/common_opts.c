@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "source/netns.h"
 #include "util/buf.h"
 #include "util/caret.h"
 #include "util/cleanup.h"
@@ -258,4 +259,12 @@ void common_blind_say(const char *const *texts)
 		(void)buf_write(&line, STDERR_FILENO);
 		buf_done(&line);
 	}
+}
+
+int common_needs_proc(void)
+{
+	if (netns_self())
+		return 0;
+	fail_text(-ENOENT, "/proc cannot be looked at here, and without it no answer would be true");
+	return fail_hint(-ENOENT, "mount -t proc proc /proc");
 }

@@ -45,4 +45,7 @@ int common_sink(const struct common_opts *opts, int fd, struct sink_options *ret
 /* What could not be looked at, a line each to standard error; @texts is NULL-terminated. */
 void common_blind_say(const char *const *texts);
 
+/* Which namespace is our own, and much else, comes from /proc: without it nothing would be found, and no word said. */
+int common_needs_proc(void);
+
 #endif

@@ -57,10 +57,16 @@ static bool entry_view(void *arg, const struct entry *e, struct owner *owners, s
 /* "port 8080", "1024 sockets": a person is to know that nothing was hidden from them. */
 static void nothing_say(const struct list *l)
 {
-	if (!l->opts->common.quiet)
-		fprintf(stderr, filter_is_empty(l->filter)
-					? "portlog: no port is held\n"
-					: "portlog: nothing matches: no such port is held\n");
+	if (l->opts->common.quiet)
+		return;
+	if (filter_is_empty(l->filter))
+		fprintf(stderr, "portlog: no port is held\n");
+	else if (!l->kernel->ports_valid)
+		fprintf(stderr, "portlog: nothing matches: no such port is held\n");
+	else
+		fprintf(stderr,
+			"portlog: nothing matches: no such port is held; connections alone, which may hold it "
+			"too: portlog why PORT\n");
 }
 
 /* What was not seen, and what root would add: one line each, on standard error. */
@@ -156,6 +162,8 @@ static int list_run(const void *opts, int argc, char **argv)
 	struct list l = { .opts = opts };
 	int r = list_options(&l, argc, argv);
 
+	if (!r)
+		r = common_needs_proc();
 	if (!r)
 		r = list_show(&l);
 	inventory_free(l.inv);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/common_opts.h"
 #include "cmd/targets.h"
 #include "cmd/wait_show.h"
 #include "pipeline/await.h"
@@ -144,6 +145,8 @@ static int wait_run(const void *opts, int argc, char **argv)
 
 	if (!r)
 		r = targets_check(targets, argc);
+	if (!r)
+		r = common_needs_proc();
 	if (r < 0)
 		return r;
 	c.targets = targets;

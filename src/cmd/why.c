@@ -243,6 +243,13 @@ static void blind_say(const struct why *w)
 		common_blind_say(inventory_blind(w->inv));
 }
 
+static int answer_write(struct why *w)
+{
+	int r = buf_write(&w->out, STDOUT_FILENO);
+
+	return r < 0 && r != -EPIPE ? fail(r, "write to standard output") : r;
+}
+
 static int why_answer(struct why *w)
 {
 	auto_close int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -255,7 +262,7 @@ static int why_answer(struct why *w)
 	judge_facts(w->inv, &w->where.kernel);
 	r = answer_inside(w);
 	if (r >= 0)
-		r = buf_write(&w->out, STDOUT_FILENO);
+		r = answer_write(w);
 	if (r >= 0)
 		blind_say(w);
 	inventory_free(w->inv);
@@ -268,6 +275,8 @@ static int why_run(const void *opts, int argc, char **argv)
 	struct why w = { .opts = opts };
 	int r = targets_parse("why", argc, argv, &targets);
 
+	if (r >= 0)
+		r = common_needs_proc();
 	if (r >= 0)
 		r = asker_uid(w.opts, &w.uid);
 	if (r < 0)

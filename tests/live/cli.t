@@ -296,6 +296,26 @@ status=$?
 check status_is 3
 report "closed standard descriptors and a limit of the file size are errors like others" "$problem"
 
+problem=
+"$portlog" why 8080 > /dev/full 2> "$dir/err"
+status=$?
+check status_is 3
+check line_is err 1 "portlog: write to standard output: No space left on device"
+report "why says what it could not write to" "$problem"
+
+if [ "$(id -u)" -eq 0 ] && unshare -m true 2> /dev/null; then
+	problem=
+	for words in list "why 8080" "wait 8080 --free --timeout 0"; do
+		# shellcheck disable=SC2016,SC2086 # the inner shell expands these; words
+		unshare -m sh -c 'mount -t tmpfs none /proc && exec "$0" "$@"' "$portlog" $words > "$dir/out" 2> "$dir/err"
+		status=$?
+		check status_is 3
+		check is_empty out
+		check line_is err 2 "mount -t proc proc /proc"
+	done
+	report "without /proc there is no answer rather than a wrong one" "$problem"
+fi
+
 # As an ordinary user, who may not trace.
 problem=
 as_nobody=()

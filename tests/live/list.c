@@ -557,7 +557,8 @@ static void nobody_is_root_for_want_of_files(void)
 		if (!file_line(out, "21011 "))
 			continue;
 		listed++;
-		fine = fine && (file_line(out, "21011  -") || file_has(out, "21011  %d  %d", nobodys, NOBODY));
+		fine = fine &&
+		       (file_line(out, "21011  -") || file_has(out, "21011  %d  %d", nobodys, NOBODY));
 	}
 	tap_result(fine && listed, "with few files to open nobody is taken for root");
 	unlink(out);
