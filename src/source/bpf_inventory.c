@@ -18,20 +18,29 @@
 
 #define ROWS_AT_ONCE 256 /* a seq_file's buffer is 32 KiB, which is about 180 rows */
 
+enum { FILES, TCP, UDP, UNIX, N_PROGRAMS };
+
+/* Verifying a program takes a millisecond or two: what may not be needed is loaded when it is, as an object of its own. */
 struct lister {
-	struct inventory_bpf *skel;
+	struct lister_options o;
+	int small_btf_fd; /* -1: libbpf reads the kernel's */
+	unsigned pidns;
+	uint32_t targets[N_PROGRAMS];             /* what they attach to; 0: the kernel has none */
+	struct inventory_bpf *loaded[N_PROGRAMS]; /* n_loaded of them */
+	size_t n_loaded;
+	struct inventory_bpf *has[N_PROGRAMS]; /* the one that has the program; NULL: not needed yet */
 };
 
 /* ---- iterators, without libbpf's own look at the kernel's types ---- */
 
 #define SECTION "pl_iter"
 
-/* The functions that the programs attach to, by section. */
-static const char *const targets[] = { "bpf_iter_task", "bpf_iter_tcp", "bpf_iter_udp", "bpf_iter_unix" };
+static const char *const program_names[] = { "list_file", "list_tcp", "list_udp", "list_unix" };
+/* Before 5.15 there is no iterator over Unix sockets. */
+static const char *const target_names[] = { "bpf_iter_task", "bpf_iter_tcp", "bpf_iter_udp",
+					    "bpf_iter_unix" };
 
-#define TARGET_UNIX 3 /* before 5.15 there is no iterator over Unix sockets */
-
-static _Thread_local const uint32_t *target_ids; /* while an object is being loaded; 0: the kernel has none */
+static _Thread_local const uint32_t *targets; /* while an object is being loaded */
 
 /*
  * To find the functions that iterators attach to, libbpf would read all of the kernel's BTF into memory, twice 5 to
@@ -39,13 +48,12 @@ static _Thread_local const uint32_t *target_ids; /* while an object is being loa
  */
 static int program_prepare(struct bpf_program *p, struct bpf_prog_load_opts *opts, long cookie)
 {
-	const char *target = bpf_program__section_name(p) + strlen(SECTION "/");
 	int r;
 
 	(void)cookie;
-	for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
-		if (!strcmp(targets[i] + strlen("bpf_iter_"), target))
-			opts->attach_btf_id = target_ids[i];
+	for (size_t i = 0; i < N_PROGRAMS; i++)
+		if (!strcmp(bpf_program__name(p), program_names[i]))
+			opts->attach_btf_id = targets[i];
 	if (!opts->attach_btf_id)
 		return -ENOENT;
 	opts->expected_attach_type = BPF_TRACE_ITER;
@@ -73,14 +81,19 @@ struct lister *lister_close(struct lister *l)
 {
 	if (!l)
 		return NULL;
-	inventory_bpf__destroy(l->skel);
+	for (size_t i = 0; i < l->n_loaded; i++)
+		inventory_bpf__destroy(l->loaded[i]);
+	if (l->small_btf_fd >= 0)
+		close(l->small_btf_fd);
 	free(l);
 	return NULL;
 }
 
-static void knobs_set(struct inventory_bpf__rodata *k, const struct lister_options *o)
+static void knobs_set(struct inventory_bpf__rodata *k, const struct lister *l)
 {
-	k->opt_pidns = bpf_own_pidns();
+	const struct lister_options *o = &l->o;
+
+	k->opt_pidns = l->pidns;
 	k->opt_connections = o->connections;
 	k->opt_netns_count = (unsigned)o->n_netns;
 	for (size_t i = 0; i < o->n_netns; i++)
@@ -91,55 +104,85 @@ static void knobs_set(struct inventory_bpf__rodata *k, const struct lister_optio
 	memcpy((void *)k->opt_port_bits, o->filter->ports, sizeof(o->filter->ports));
 }
 
-static int skeleton_load(const struct lister_options *o, int small_btf_fd, struct inventory_bpf **ret)
+/* @which: a bit for each program. One that the kernel has no iterator for is left out. */
+static int programs_load(struct lister *l, unsigned which)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts);
+	struct inventory_bpf *skel;
 	char path[32];
 	int r;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", small_btf_fd);
-	if (small_btf_fd >= 0 && !access(path, R_OK))
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", l->small_btf_fd);
+	if (l->small_btf_fd >= 0 && !access(path, R_OK))
 		opts.btf_custom_path = path;
-	*ret = inventory_bpf__open_opts(&opts);
-	if (!*ret)
+	skel = inventory_bpf__open_opts(&opts);
+	if (!skel)
 		return bpf_cannot_load(-errno, "open the BPF object");
-	knobs_set((*ret)->rodata, o);
-	bpf_program__set_autoload((*ret)->progs.list_unix, target_ids[TARGET_UNIX]);
-	r = inventory_bpf__load(*ret);
+	l->loaded[l->n_loaded++] = skel;
+	knobs_set(skel->rodata, l);
+	for (size_t i = 0; i < N_PROGRAMS; i++) {
+		bool wanted = which & 1u << i && (l->targets[i] || i != UNIX);
+
+		bpf_program__set_autoload(bpf_object__find_program_by_name(skel->obj, program_names[i]),
+					  wanted);
+		l->has[i] = wanted ? skel : l->has[i];
+	}
+	targets = l->targets;
+	r = inventory_bpf__load(skel);
+	targets = NULL;
 	return r < 0 ? bpf_cannot_load(r == -EINVAL ? -ENOTSUP : r, "load the BPF iterators") : 0;
+}
+
+/* What is read of the kernel's types: all of it once, then a small copy. */
+static int types_read(struct lister *l)
+{
+	struct kernel_btf *btf;
+	const void *elf;
+	size_t size;
+	int r = kernel_btf_open(KERNEL_BTF, &btf);
+
+	if (r < 0)
+		return bpf_cannot_load(r, "read the kernel's BTF");
+	elf = inventory_bpf__elf_bytes(&size);
+	l->small_btf_fd = bpf_small_btf(btf, elf, size);
+	kernel_btf_functions(btf, target_names, N_PROGRAMS, l->targets);
+	kernel_btf_close(btf);
+	return 0;
 }
 
 int lister_open(const struct lister_options *o, struct lister **ret)
 {
 	struct lister *l = calloc(1, sizeof(*l));
-	auto_close int small_btf_fd = -1;
-	uint32_t ids[ARRAY_SIZE(targets)];
-	struct kernel_btf *btf;
-	const void *elf;
-	size_t size;
 	int r;
 
 	if (!l)
 		return fail(-ENOMEM, "open the BPF iterators");
 	bpf_prepare();
-	r = kernel_btf_open(KERNEL_BTF, &btf);
-	if (r < 0) {
-		lister_close(l);
-		return bpf_cannot_load(r, "read the kernel's BTF");
-	}
-	elf = inventory_bpf__elf_bytes(&size);
-	small_btf_fd = bpf_small_btf(btf, elf, size);
-	kernel_btf_functions(btf, targets, ARRAY_SIZE(targets), ids);
-	kernel_btf_close(btf);
-	target_ids = ids;
+	l->o = *o;
+	l->small_btf_fd = -1;
+	l->pidns = bpf_own_pidns();
 	r = handler_add();
-	r = r < 0 ? fail(r, "tell libbpf of our sections") : skeleton_load(o, small_btf_fd, &l->skel);
-	target_ids = NULL;
+	r = r < 0 ? fail(r, "tell libbpf of our sections") : types_read(l);
+	if (!r)
+		r = programs_load(l, o->connections ? 1u << FILES | 1u << TCP | 1u << UDP : 1u << FILES);
 	if (r < 0) {
 		lister_close(l);
 		return r;
 	}
 	*ret = l;
+	return 0;
+}
+
+/* Loaded now, if it was not needed before. One that did not load then is not tried again. */
+static int program_get(struct lister *l, unsigned which, struct bpf_program **ret)
+{
+	int r = 0;
+
+	if (!l->has[which])
+		r = l->n_loaded < N_PROGRAMS ? programs_load(l, 1u << which) : -ENOTSUP;
+	if (r < 0)
+		return r;
+	*ret = bpf_object__find_program_by_name(l->has[which]->obj, program_names[which]);
 	return 0;
 }
 
@@ -171,14 +214,18 @@ static int rows_read(int fd, int (*each)(void *arg, const void *row, size_t len)
 
 bool lister_sees_everybody(const struct lister *l)
 {
-	return !l->skel->rodata->opt_pidns;
+	return !l->pidns;
 }
 
-static int iterate(struct bpf_program *p, int (*each)(void *arg, const void *row, size_t len), void *arg)
+static int iterate(struct lister *l, unsigned which, int (*each)(void *arg, const void *row, size_t len),
+		   void *arg)
 {
 	struct bpf_link *link;
-	int fd, r;
+	struct bpf_program *p;
+	int fd, r = program_get(l, which, &p);
 
+	if (r < 0)
+		return r;
 	r = bpf_iterator_open(p, 0, &link, &fd);
 	if (r < 0)
 		return r;
@@ -223,11 +270,11 @@ static int files_read(int fd, struct inventory_bpf__bss *shared,
 
 int lister_files(struct lister *l, int (*each)(void *arg, const void *row, size_t len), void *arg)
 {
-	struct inventory_bpf__bss *shared = l->skel->bss;
+	struct inventory_bpf__bss *shared = l->has[FILES]->bss;
 	struct bpf_link *link;
 	int fd, r;
 
-	r = bpf_iterator_open(l->skel->progs.list_file, 0, &link, &fd);
+	r = bpf_iterator_open(l->has[FILES]->progs.list_file, 0, &link, &fd);
 	if (r < 0)
 		return r;
 	shared->pass_task = 0;
@@ -239,15 +286,15 @@ int lister_files(struct lister *l, int (*each)(void *arg, const void *row, size_
 
 int lister_sockets(struct lister *l, bool udp, int (*each)(void *arg, const void *row, size_t len), void *arg)
 {
-	return iterate(udp ? l->skel->progs.list_udp : l->skel->progs.list_tcp, each, arg);
+	return iterate(l, udp ? UDP : TCP, each, arg);
 }
 
 bool lister_sees_flying(const struct lister *l)
 {
-	return bpf_program__autoload(l->skel->progs.list_unix);
+	return l->targets[UNIX];
 }
 
 int lister_flying(struct lister *l, int (*each)(void *arg, const void *row, size_t len), void *arg)
 {
-	return lister_sees_flying(l) ? iterate(l->skel->progs.list_unix, each, arg) : -ENOTSUP;
+	return lister_sees_flying(l) ? iterate(l, UNIX, each, arg) : -ENOTSUP;
 }

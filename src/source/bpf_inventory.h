@@ -12,7 +12,7 @@
 #define LISTER_NETNS_MAX 8
 
 struct lister_options {
-	const struct filter_kernel *filter; /* ports; NULL: all */
+	const struct filter_kernel *filter; /* ports; NULL: all; to be there as long as the lister */
 	uint32_t netns[LISTER_NETNS_MAX];   /* inodes; n_netns 0: all */
 	size_t n_netns;
 	bool connections; /* every socket with a port, and bind buckets */
