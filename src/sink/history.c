@@ -211,7 +211,7 @@ static int history_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
 	if (h->store)
 		r = store_in_place(h->store);
 	if (!r && h->store)
-		r = store_retain(h->store, &h->o.limits, wall_ns(), &more);
+		r = store_retain(h->store, &h->o.limits, wall_ns(), now_ns, &more);
 	*ret_next_ns = now_ns + (more ? RETAIN_MORE_NS : RETAIN_NS);
 	return file_failed(h, r ? r : boot_tick(h, now_ns, ret_next_ns));
 }

@@ -20,7 +20,7 @@
 /* clang-format off */
 enum statement {
 	GET_NAME, GET_ADDRESS, GET_NETNS, GET_PROCESS, GET_STREAM, GET_DETAILS, GET_COUNTS, GET_FAILURE, GET_HOLDERS, GET_OWNERS,
-	GET_BOUND_BY, GET_BOOT, EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
+	GET_BOUND_BY, GET_BOOT, EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, SPAN_AT, UPTIME_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
 	EACH_PORT, EACH_PORT_REVERSE, N_STATEMENTS
 };
 
@@ -50,6 +50,10 @@ static const char *const statements[N_STATEMENTS] = {
 	[MOMENT_AT] = "SELECT id FROM moments WHERE time <= ? ORDER BY time DESC, id DESC LIMIT 1",
 	[ID_AT] = "SELECT id, time FROM records WHERE id >= ?1 AND"
 		  " id < coalesce((SELECT min(id) FROM moments WHERE id > ?1), 9223372036854775807) ORDER BY id",
+	/* The run that a record is of: its ids are greater than the first number, up to the second. */
+	[SPAN_AT] = "SELECT s.first, coalesce((SELECT first FROM streams WHERE id > s.id ORDER BY id LIMIT 1),"
+		    " 9223372036854775807) FROM streams s WHERE id = (SELECT stream FROM records WHERE id >= ? ORDER BY id LIMIT 1)",
+	[UPTIME_AT] = "SELECT id, time, drift FROM records WHERE id <= ? AND id > ? ORDER BY id DESC LIMIT 1",
 	[LAST_ID] = "SELECT id FROM records ORDER BY id DESC LIMIT 1",
 	[STREAMS] = "SELECT first, lead(first, 1, 9223372036854775807) OVER (ORDER BY id), boot_id FROM streams ORDER BY id",
 	[STREAM_END] = "SELECT a.id, a.time, z.id, z.time, z.action FROM"
@@ -730,8 +734,103 @@ int store_each(struct store *s, const struct store_query *sq, store_fn *fn, void
 	return r;
 }
 
-/* The nearest record that is a moment, then those after it. A run's first is one. */
-int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
+/* ---- times ---- */
+
+/* The newest record of first < id <= last. QUERY_ROW; 0: there is none. */
+static int uptime_at(struct store *s, int64_t first, int64_t last, struct run *ret)
+{
+	struct query *q = s->reader->q[UPTIME_AT];
+	int r;
+
+	query_int(q, 0, last);
+	query_int(q, 1, first);
+	r = query_step(q);
+	if (r != QUERY_ROW)
+		return r;
+	ret->last = query_get(q, 0);
+	ret->end_ns = query_get(q, 1);
+	ret->drift = query_get(q, 2);
+	query_reset(q);
+	return QUERY_ROW;
+}
+
+int run_find(struct store *s, int64_t first, int64_t next, struct run *ret)
+{
+	int r;
+
+	*ret = (struct run){ .first = first };
+	r = uptime_at(s, first, next, ret);
+	return r < 0 ? r : 0;
+}
+
+/*
+ * Within a run the boot clock orders the records, however often the wall clock was set. What it was set to last is taken to
+ * be right: with that the other times are corrected.
+ */
+int run_id_at(struct store *s, const struct run *run, int64_t time_ns, int64_t *ret_id)
+{
+	int64_t low = run->first, high = run->last;
+
+	*ret_id = 0;
+	while (low < high) {
+		int64_t mid = low + (high - low) / 2 + (high - low) % 2, at_ns;
+		struct run at;
+		int r = uptime_at(s, low, mid, &at);
+
+		if (r < 0)
+			return r;
+		if (!r) {
+			low = mid;
+			continue;
+		}
+		if (__builtin_sub_overflow(at.end_ns, at.drift, &at_ns) ||
+		    __builtin_add_overflow(at_ns, run->drift, &at_ns))
+			at_ns = at.end_ns;
+		if (at_ns > time_ns) {
+			high = at.last - 1;
+		} else {
+			*ret_id = at.last;
+			low = mid;
+		}
+	}
+	return 0;
+}
+
+/* The run that @id is of. ->last 0: it is not there any more. */
+static int run_of(struct store *s, int64_t id, struct run *ret)
+{
+	struct query *q = s->reader->q[SPAN_AT];
+	int64_t first, next;
+	int r;
+
+	*ret = (struct run){ 0 };
+	query_int(q, 0, id);
+	r = query_step(q);
+	if (r != QUERY_ROW)
+		return r;
+	first = query_get(q, 0);
+	next = query_get(q, 1);
+	query_reset(q);
+	return first < id ? run_find(s, first, next, ret) : 0;
+}
+
+/* Was the clock set after @moment, in the same run? Then the moment is to be looked for by what it was set to. */
+static int corrected_id_at(struct store *s, int64_t moment, int64_t time_ns, int64_t *ret_id)
+{
+	struct run run, at;
+	int r = run_of(s, moment, &run);
+
+	*ret_id = 0;
+	if (r || !run.last)
+		return r;
+	r = uptime_at(s, run.first, moment, &at);
+	if (r != QUERY_ROW || at.drift == run.drift)
+		return r < 0 ? r : 0;
+	return run_id_at(s, &run, time_ns, ret_id);
+}
+
+/* The nearest record that is a moment, then those after it. A run's first is one, and the first after the clock was set. */
+static int nearest_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 {
 	struct query *q = s->reader->q[ID_AT];
 	int64_t moment;
@@ -739,16 +838,40 @@ int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 
 	query_int(s->reader->q[MOMENT_AT], 0, time_ns);
 	r = query_number(s->reader->q[MOMENT_AT], &moment);
-	if (r)
+	*ret_id = moment;
+	if (r || !moment)
+		return r;
+	r = corrected_id_at(s, moment, time_ns, ret_id);
+	if (r || *ret_id)
 		return r;
 	*ret_id = moment;
-	if (!moment)
-		return 0;
 	query_int(q, 0, moment);
 	while ((r = query_step(q)) == QUERY_ROW && query_get(q, 1) <= time_ns)
 		*ret_id = query_get(q, 0);
 	query_reset(q);
 	return r < 0 ? r : 0;
+}
+
+/* After the end of a run the next may have begun, with a clock that was not set yet. */
+int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
+{
+	struct run run, next;
+	int64_t later;
+	int r = nearest_id_at(s, time_ns, ret_id);
+
+	while (!r && *ret_id) {
+		r = run_of(s, *ret_id, &run);
+		if (r || run.last > *ret_id || !run.last)
+			break;
+		r = run_of(s, run.last + 1, &next);
+		if (r || !next.last)
+			break;
+		r = run_id_at(s, &next, time_ns, &later);
+		if (r || !later)
+			break;
+		*ret_id = later;
+	}
+	return r;
 }
 
 int store_last_id(struct store *s, int64_t *ret_id)

@@ -18,9 +18,13 @@
 #define VACUUM_PAGES 2000
 #define SHRINK_AT 4 /* the file is made smaller when one page of so many is unused */
 
-enum mark { MARK_SWEPT, MARK_PURGED, MARK_CLEANED, N_MARKS };
+#define CLOCK_KEPT_NS 3600000000000ll        /* so far the clock of the file may be behind */
+#define CLOCK_LEAST_NS 1767225600000000000ll /* 2026-01-01: no history is older */
 
-static const char *const mark_names[N_MARKS] = { "swept", "purged", "cleaned" };
+enum mark { MARK_SWEPT, MARK_PURGED, MARK_CLEANED, MARK_TIME, N_ALL_MARKS };
+#define N_MARKS MARK_TIME /* those that walk */
+
+static const char *const mark_names[N_ALL_MARKS] = { "swept", "purged", "cleaned", MARK_CLOCK };
 
 /* Parameters: 1 first id, 2 last id. */
 #define ORDINARY "coalesce(errno, 0) = 0 AND action <> ?3"
@@ -32,6 +36,7 @@ static const char *const mark_names[N_MARKS] = { "swept", "purged", "cleaned" };
 enum statement {
 	GET_MARK,
 	SET_MARK,
+	RUNS,
 	BEGUN_EARLIER,
 	DROP_INTERVALS,
 	DROP_MOMENTS,
@@ -43,6 +48,10 @@ enum statement {
 static const char *const statements[N_STATEMENTS] = {
 	[GET_MARK] = "SELECT id FROM marks WHERE name = ?",
 	[SET_MARK] = "INSERT INTO marks VALUES(?1, ?2) ON CONFLICT DO UPDATE SET id = ?2",
+	/* Of which there may be records after ?1. */
+	[RUNS] =
+		"SELECT first, next FROM (SELECT first, lead(first, 1, 9223372036854775807) OVER (ORDER BY id) AS next"
+		" FROM streams) WHERE next > ?1 ORDER BY first",
 	/* Of intervals that are over now: what they began with stayed when the mark went by. */
 	[BEGUN_EARLIER] =
 		"DELETE FROM records WHERE id < ?1 AND " ORDINARY " AND id IN"
@@ -56,6 +65,9 @@ static const char *const statements[N_STATEMENTS] = {
 
 struct retainer {
 	struct query *q[N_STATEMENTS];
+	int64_t clock_ns; /* what the time is, as far as it is believed; 0: not looked at yet */
+	int64_t clock_kept_ns;
+	uint64_t up_ns; /* when it was looked at */
 };
 
 int store_bytes(struct store *s, uint64_t *ret)
@@ -111,6 +123,37 @@ struct due {
 	int64_t last; /* the newest record */
 };
 
+/*
+ * How far records go that are not later than @time_ns: runs in their order, up to the first that is not over by then. A run
+ * whose clock was never set right says nothing of others: one in the future is as old as the next, and one in the past
+ * comes after others that are not that old.
+ */
+static int old_until(struct store *s, int64_t time_ns, int64_t now_ns, int64_t from, int64_t *ret)
+{
+	struct query *q = s->retainer->q[RUNS];
+	int64_t id = 0;
+	int r;
+
+	query_int(q, 0, from);
+	while ((r = query_step(q)) == QUERY_ROW) {
+		struct run run;
+
+		r = run_find(s, query_get(q, 0), query_get(q, 1), &run);
+		if (r < 0)
+			break;
+		if (!run.last || run.end_ns > now_ns)
+			continue;
+		if (run.end_ns > time_ns) {
+			r = run_id_at(s, &run, time_ns, &id);
+			*ret = id ?: *ret;
+			break;
+		}
+		*ret = run.last;
+	}
+	query_reset(q);
+	return r < 0 ? r : 0;
+}
+
 static int due_by_age(struct store *s, uint64_t age_ns, int64_t now_ns, struct due *d)
 {
 	int64_t swept_ns, purged_ns;
@@ -120,11 +163,11 @@ static int due_by_age(struct store *s, uint64_t age_ns, int64_t now_ns, struct d
 		return 0;
 	if (__builtin_sub_overflow(now_ns, (int64_t)age_ns, &swept_ns))
 		return 0;
-	r = store_id_at(s, swept_ns, &d->to[MARK_SWEPT]);
+	r = old_until(s, swept_ns, now_ns, d->at[MARK_SWEPT], &d->to[MARK_SWEPT]);
 	if (r || __builtin_mul_overflow((int64_t)age_ns, STORE_OUTLIVE, &purged_ns) ||
 	    __builtin_sub_overflow(now_ns, purged_ns, &purged_ns))
 		return r;
-	return store_id_at(s, purged_ns, &d->to[MARK_PURGED]);
+	return old_until(s, purged_ns, now_ns, d->at[MARK_PURGED], &d->to[MARK_PURGED]);
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -207,7 +250,10 @@ static int clean(struct store *s, int64_t swept)
 		" SELECT unit FROM bound_by WHERE unit IS NOT NULL UNION"
 		" SELECT service FROM bound_by WHERE service IS NOT NULL UNION"
 		" SELECT container_id FROM bound_by WHERE container_id IS NOT NULL UNION"
-		" SELECT container_name FROM bound_by WHERE container_name IS NOT NULL)";
+		" SELECT container_name FROM bound_by WHERE container_name IS NOT NULL);"
+		/* The newest says which ids were used. */
+		"DELETE FROM streams WHERE id NOT IN (SELECT stream FROM records WHERE stream IS NOT NULL) AND"
+		" id < (SELECT max(id) FROM streams)";
 	int r = db_exec(s->db, unused);
 
 	writer_forget_rows(s);
@@ -244,18 +290,58 @@ static int retain_step(struct store *s, const struct due *d, bool *ret_more)
 	return 0;
 }
 
-int store_retain(struct store *s, const struct store_limits *limits, int64_t now_ns, bool *ret_more)
+/*
+ * A clock that says that a month has gone by may be wrong, for as long as nobody has set it right, and what is deleted does
+ * not come back. So it is believed a day an hour.
+ */
+static int clock_follow(struct store *s, int64_t now_ns, uint64_t up_ns)
+{
+	struct retainer *rt = s->retainer;
+	uint64_t up = up_ns > rt->up_ns ? up_ns - rt->up_ns : 0;
+	int64_t most = up < INT64_MAX / STORE_CATCH_UP ? (int64_t)up * STORE_CATCH_UP : INT64_MAX;
+	int64_t step;
+	int r = 0;
+
+	if (!rt->clock_ns) {
+		r = mark_get(s, MARK_TIME, &rt->clock_kept_ns);
+		rt->clock_ns = rt->clock_kept_ns ?: larger(now_ns, CLOCK_LEAST_NS);
+		most = 0;
+	}
+	rt->up_ns = up_ns;
+	if (__builtin_sub_overflow(now_ns, rt->clock_ns, &step))
+		step = 0;
+	rt->clock_ns += larger(smaller(step, most), -most);
+	return r;
+}
+
+static int clock_keep(struct store *s)
+{
+	struct retainer *rt = s->retainer;
+	int64_t by = rt->clock_ns - rt->clock_kept_ns;
+
+	if (by < CLOCK_KEPT_NS && by > -CLOCK_KEPT_NS)
+		return 0;
+	rt->clock_kept_ns = rt->clock_ns;
+	return mark_set(s, MARK_TIME, rt->clock_ns);
+}
+
+int store_retain(struct store *s, const struct store_limits *limits, int64_t now_ns, uint64_t up_ns,
+		 bool *ret_more)
 {
 	struct due d;
 	int r = store_commit(s);
 
 	*ret_more = false;
 	if (!r)
-		r = due_find(s, limits, now_ns, &d);
+		r = clock_follow(s, now_ns, up_ns);
+	if (!r)
+		r = due_find(s, limits, smaller(now_ns, s->retainer->clock_ns), &d);
 	if (!r)
 		r = db_exec(s->db, "BEGIN IMMEDIATE");
 	if (!r)
 		r = retain_step(s, &d, ret_more);
+	if (!r)
+		r = clock_keep(s);
 	if (!r)
 		r = store_commit(s);
 	if (!r && !*ret_more)

@@ -91,6 +91,19 @@ _Static_assert(sizeof(struct bound_by) == BOUND_BY_TEXTS * sizeof(const char *),
 struct writer *writer_free(struct writer *w);
 int writer_new(struct store *s);
 void writer_forget_rows(struct store *s); /* ids of processes, addresses, names: rows may be gone */
+/* ---- read.c: times, as the clock that a run ended with would have shown them ---- */
+
+/* Records of one run: first < id <= last. */
+struct run {
+	int64_t first, last; /* last: its newest record; 0: it has none */
+	int64_t drift;       /* of that one: how far the clock was set while it ran */
+	int64_t end_ns;      /* its time */
+};
+
+int run_find(struct store *s, int64_t first, int64_t next, struct run *ret); /* first < id <= next */
+/* The newest record of @run not later than @time_ns; 0: there is none. */
+int run_id_at(struct store *s, const struct run *run, int64_t time_ns, int64_t *ret_id);
+
 /* ---- retain.c ---- */
 int retainer_new(struct store *s);
 struct retainer *retainer_free(struct retainer *rt);

@@ -58,8 +58,13 @@ struct store_limits {
 
 #define STORE_OUTLIVE 4
 
-/* Delete a part of what is too old at wall clock @now_ns or too much, and commit. *ret_more: call again soon. */
-int store_retain(struct store *s, const struct store_limits *limits, int64_t now_ns, bool *ret_more);
+/*
+ * Delete a part of what is too old at wall clock @now_ns or too much, and commit. *ret_more: call again soon. A clock that
+ * was set forward is followed STORE_CATCH_UP times as fast as the boot clock @up_ns goes, no faster: it may be wrong.
+ */
+int store_retain(struct store *s, const struct store_limits *limits, int64_t now_ns, uint64_t up_ns,
+		 bool *ret_more);
+#define STORE_CATCH_UP 24
 int store_bytes(struct store *s, uint64_t *ret); /* that hold data; the file may be larger */
 
 /* ---- reading ---- */
@@ -74,7 +79,8 @@ struct store_query {
 };
 
 int store_each(struct store *s, const struct store_query *q, store_fn *fn, void *arg);
-/* The newest record not later than wall clock @time_ns; 0: there is none. */
+/* The newest record not later than wall clock @time_ns; 0: there is none. Of a time that was twice, because the clock was
+ * set back, the later one is meant. */
 int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id);
 int store_last_id(struct store *s, int64_t *ret_id);
 

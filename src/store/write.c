@@ -20,8 +20,9 @@
 
 #define PROCESSES_MAX 6000
 #define NAMES_MAX 2048
-#define MOMENT_EVERY 256 /* records: so many are looked at for the one at a time */
-#define OPEN_MAX 300000  /* more than a ledger has */
+#define MOMENT_EVERY 256   /* records: so many are looked at for the one at a time */
+#define STEP_NS 1000000000 /* a clock that was set: what follows has a moment of its own */
+#define OPEN_MAX 300000    /* more than a ledger has */
 
 /* A socket that holds a port now. */
 struct open_interval {
@@ -83,6 +84,7 @@ struct writer {
 	int64_t offset;      /* wall clock minus boot clock at its start */
 	int64_t last;        /* the largest id that was written */
 	int64_t last_ns;     /* its wall clock */
+	int64_t last_drift;  /* how far that is from the offset */
 	int64_t last_moment; /* the last record that moments has; 0: none of this stream */
 };
 
@@ -850,9 +852,12 @@ static int moment_put(struct store *s, const struct record *rec, int64_t id)
 {
 	struct writer *w = s->writer;
 	struct query *q = w->q[ADD_MOMENT];
-	bool due = !w->last_moment || id - w->last_moment >= MOMENT_EVERY || rec->wall_ns < w->last_ns;
+	int64_t drift = rec->wall_ns - (int64_t)rec->time_ns - w->offset;
+	bool due = !w->last_moment || id - w->last_moment >= MOMENT_EVERY || rec->wall_ns < w->last_ns ||
+		   drift - w->last_drift > STEP_NS || w->last_drift - drift > STEP_NS;
 
 	w->last_ns = rec->wall_ns;
+	w->last_drift = drift;
 	if (!due)
 		return 0;
 	w->last_moment = id;

@@ -682,9 +682,140 @@ static void how_far_systemd_was_is_known_by_boot(void **state)
 	assert_memory_equal(&got, &early, sizeof(got));
 }
 
-/* ---- retention ---- */
+/* The wall clock is not what it is said to be, by so much. */
+static const struct view *with_clock(const struct view *v, int64_t wrong_ms)
+{
+	((struct record *)v->rec)->wall_ns += wrong_ms * 1000000;
+	return v;
+}
+
+static int64_t wall_of(int64_t at_ms)
+{
+	return record_of(.action = ACTION_BIND, .at_ms = at_ms).wall_ns;
+}
+
+static int64_t id_at(struct place *p, int64_t at_ms)
+{
+	int64_t id;
+
+	assert_int_equal(store_id_at(p->store, wall_of(at_ms), &id), 0);
+	return id;
+}
+
+/* A machine without a clock: at each boot it is years ago, until somebody on the network says what time it is. */
+static void put_boot_without_a_clock(struct place *p, const char *stream, int64_t at_ms)
+{
+	static const int64_t years = -3ll * 365 * 86400000;
+	struct session s = session_named(stream, stream);
+
+	put(p, with_clock(view_of(.action = ACTION_START, .seq = 1, .at_ms = at_ms, .session = &s), years));
+	put(p, with_clock(listen_ok(.port = 80, .seq = 2, .at_ms = at_ms + 1000, .session = &s), years));
+	put(p, view_of(.action = ACTION_CLOCK, .seq = 3, .at_ms = at_ms + 2000, .session = &s));
+	put(p, release_of(.port = 80, .seq = 4, .at_ms = at_ms + 60000, .socket_id = 2, .session = &s));
+	put(p, listen_ok(.port = 80, .seq = 5, .at_ms = at_ms + 120000, .session = &s));
+	commit(p);
+}
 
 #define HOUR_MS 3600000ll
+#define DAY_MS (24 * HOUR_MS)
+
+static void a_moment_is_found_after_a_boot_without_a_clock(void **state)
+{
+	struct place *p = *state;
+
+	open_store(p);
+	put_boot_without_a_clock(p, "aaaaaaaaaaaaaaaa", 1000);
+	put_boot_without_a_clock(p, "bbbbbbbbbbbbbbbb", DAY_MS);
+	assert_int_equal(id_at(p, HOUR_MS), 5);
+	assert_int_equal(id_at(p, DAY_MS + 30000), 8);
+	assert_int_equal(id_at(p, DAY_MS + 90000), 9);
+	assert_int_equal(id_at(p, 2 * DAY_MS), 10);
+	assert_int_equal(id_at(p, DAY_MS + 1500), 7); /* by the clock as it was set later */
+}
+
+static void of_a_time_that_was_twice_the_later_is_meant(void **state)
+{
+	struct place *p = *state;
+
+	open_store(p);
+	for (uint64_t minute = 0; minute < 120; minute++) /* one hour ahead, until it is set */
+		put(p, with_clock(bind_ok(.port = 80, .seq = minute + 1, .at_ms = (int64_t)minute * 60000),
+				  minute < 60 ? HOUR_MS : 0));
+	commit(p);
+	for (int64_t minute = 60; minute < 120; minute++)
+		assert_int_equal(id_at(p, minute * 60000 + 1), minute + 1);
+}
+
+/* ---- retention ---- */
+
+static void retain_all(struct place *p, const struct store_limits *limits, int64_t at_ms)
+{
+	int64_t now_ns = VIEWS_BOOT_WALL_NS + (int64_t)VIEWS_BASE_NS + at_ms * 1000000;
+	bool more;
+
+	do
+		assert_int_equal(store_retain(p->store, limits, now_ns, (uint64_t)now_ns, &more), 0);
+	while (more);
+}
+
+static void a_boot_without_a_clock_does_not_make_the_history_old(void **state)
+{
+	static const struct store_limits month = { .age_ns = 30ull * 86400 * 1000000000 };
+	struct place *p = *state;
+
+	open_store(p);
+	put_boot_without_a_clock(p, "aaaaaaaaaaaaaaaa", 1000);
+	put_boot_without_a_clock(p, "bbbbbbbbbbbbbbbb", 10 * DAY_MS);
+	retain_all(p, &month, 11 * DAY_MS);
+	assert_int_equal(count_of(p), 10);
+	put_boot_without_a_clock(p, "cccccccccccccccc", 35 * DAY_MS);
+	retain_all(p, &month, 36 * DAY_MS);
+	assert_int_equal(count_of(p), 12); /* of the first run: two that listened */
+}
+
+static void a_clock_far_ahead_does_not_make_the_history_old(void **state)
+{
+	static const struct store_limits month = { .age_ns = 30ull * 86400 * 1000000000 };
+	struct place *p = *state;
+	bool more;
+
+	open_store(p);
+	put_boot_without_a_clock(p, "aaaaaaaaaaaaaaaa", 1000);
+	retain_all(p, &month, HOUR_MS);
+	for (uint64_t s = 0; s < 600; s += 10) { /* ten minutes in which it is 70 years later */
+		uint64_t up_ns = (uint64_t)wall_of(HOUR_MS) + s * 1000000000;
+
+		assert_int_equal(store_retain(p->store, &month, wall_of(70 * 365 * DAY_MS), up_ns, &more), 0);
+		assert_false(more);
+	}
+	put(p, with_clock(bind_ok(.port = 81, .seq = 6, .at_ms = HOUR_MS), 70 * 365 * DAY_MS));
+	put(p, bind_ok(.port = 81, .seq = 7, .at_ms = HOUR_MS + 1000));
+	commit(p);
+	p->store = store_close(p->store);
+	open_store(p);
+	retain_all(p, &month, 2 * HOUR_MS);
+	assert_int_equal(count_of(p), 7);
+	retain_all(p, &month, 40 * DAY_MS); /* and it is old when it is old */
+	assert_int_equal(count_of(p), 3 + 1);
+}
+
+static void an_id_is_used_once(void **state)
+{
+	static const struct store_limits second = { .age_ns = 1000000000 };
+	struct session s = session_named("bbbbbbbbbbbbbbbb", "b1");
+	struct place *p = *state;
+
+	open_store(p);
+	for (uint64_t i = 1; i <= 10; i++)
+		put(p, bind_failed(.port = 80, .error = EADDRINUSE, .seq = i, .at_ms = (int64_t)i));
+	commit(p);
+	retain_all(p, &second, DAY_MS);
+	retain_all(p, &second, 2 * DAY_MS);
+	assert_int_equal(count_of(p), 0);
+	put(p, bind_ok(.port = 80, .seq = 1, .session = &s));
+	commit(p);
+	assert_int_equal(number_of(p->path, "SELECT id FROM records"), 11);
+}
 
 /* Four events an hour ago, one of each fate, and an old socket that is still held. */
 static void put_old(struct place *p)
@@ -698,16 +829,6 @@ static void put_old(struct place *p)
 	put(p, release_of(.port = 81, .socket_id = 3, .seq = 6, .at_ms = 6));
 	put(p, bind_ok(.port = 90, .seq = 7, .at_ms = HOUR_MS));
 	commit(p);
-}
-
-static void retain_all(struct place *p, const struct store_limits *limits, int64_t at_ms)
-{
-	int64_t now_ns = VIEWS_BOOT_WALL_NS + (int64_t)VIEWS_BASE_NS + at_ms * 1000000;
-	bool more;
-
-	do
-		assert_int_equal(store_retain(p->store, limits, now_ns, &more), 0);
-	while (more);
 }
 
 static void failures_and_listens_outlive_the_rest(void **state)
@@ -802,6 +923,11 @@ int main(void)
 		TEST(what_was_committed_is_not_put_twice),
 		TEST(a_moment_is_found_by_its_time),
 		TEST(how_far_systemd_was_is_known_by_boot),
+		TEST(a_moment_is_found_after_a_boot_without_a_clock),
+		TEST(of_a_time_that_was_twice_the_later_is_meant),
+		TEST(a_boot_without_a_clock_does_not_make_the_history_old),
+		TEST(a_clock_far_ahead_does_not_make_the_history_old),
+		TEST(an_id_is_used_once),
 		TEST(failures_and_listens_outlive_the_rest),
 		TEST(what_was_held_long_goes_when_it_is_let_go),
 		TEST(the_oldest_go_when_the_file_is_too_large),
