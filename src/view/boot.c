@@ -93,10 +93,13 @@ static bool rows_grow(struct boot *b)
 	return true;
 }
 
-/* 0; -ENOMEM; *ret_at: where it is, BOOT_NONE when there are too many. */
-static int row_add(struct boot *b, enum boot_kind kind, const struct view *v, size_t *ret_at)
+/*
+ * 0; -ENOMEM; *ret_at: where it is, BOOT_NONE when there are too many. @first: the same failure before, which is the one that
+ * is looked at when there is more of it; BOOT_NONE: none.
+ */
+static int row_add(struct boot *b, enum boot_kind kind, const struct view *v, size_t first, size_t *ret_at)
 {
-	struct boot_row row = { .kind = kind, .first = b->n, .before = BOOT_NONE, .times = 1 };
+	struct boot_row row = { .kind = kind, .first = first, .before = BOOT_NONE, .times = 1 };
 	struct session session = *v->session;
 	struct view lasting = *v;
 	size_t size;
@@ -104,8 +107,11 @@ static int row_add(struct boot *b, enum boot_kind kind, const struct view *v, si
 	*ret_at = BOOT_NONE;
 	if (b->n >= BOOT_ROWS_MAX) {
 		b->left_out++;
+		b->left_out_again += first != BOOT_NONE;
 		return 0;
 	}
+	if (first == BOOT_NONE)
+		row.first = b->n;
 	row.next_port = port_last(b, v->rec);
 	row.time_ns = row.last_ns = v->rec->time_ns;
 	row.precision = SINCE_EXACT;
@@ -116,7 +122,7 @@ static int row_add(struct boot *b, enum boot_kind kind, const struct view *v, si
 	if (!row.view)
 		return fail(-ENOMEM, "read the history");
 	b->rows[b->n] = row;
-	if (!port_put(b, b->n)) {
+	if (first == BOOT_NONE && !port_put(b, b->n)) {
 		view_copy_free(row.view);
 		return fail(-ENOMEM, "read the history");
 	}
@@ -274,7 +280,7 @@ static int taken(struct boot *b, int64_t socket, const struct view *v)
 		/* Taken only after the boot: it was there when the recorder came even later. */
 		if (rec->action == ACTION_SNAPSHOT && rec->since_ns > b->end_ns)
 			return 0;
-		r = row_add(b, BOOT_OWNER, v, &at);
+		r = row_add(b, BOOT_OWNER, v, BOOT_NONE, &at);
 		if (r || at == BOOT_NONE)
 			return r;
 		owner_fill(b, at, v, before);
@@ -391,7 +397,7 @@ static int holder_add(struct boot *b, const struct holder *h, const struct view 
 	int r;
 
 	holder_event(h, failure, &rec, &v);
-	r = row_add(b, BOOT_HOLDER, &v, ret_at);
+	r = row_add(b, BOOT_HOLDER, &v, BOOT_NONE, ret_at);
 	if (r || *ret_at == BOOT_NONE)
 		return r;
 	row = &b->rows[*ret_at];
@@ -465,7 +471,7 @@ static size_t failure_find(const struct boot *b, const struct view *v, bool show
 {
 	for (size_t at = port_last(b, v->rec); at != BOOT_NONE; at = b->rows[at].next_port)
 		if (b->rows[at].shown == shown && same_failure(&b->rows[at], v))
-			return b->rows[at].first;
+			return at;
 	return BOOT_NONE;
 }
 
@@ -481,11 +487,9 @@ static int failed(struct boot *b, const struct view *v)
 	}
 	r = holders_add(b, v, shown, &holder);
 	if (!r)
-		r = row_add(b, BOOT_FAILURE, v, &at);
+		r = row_add(b, BOOT_FAILURE, v, first, &at);
 	if (r || at == BOOT_NONE)
 		return r;
-	if (first != BOOT_NONE)
-		b->rows[at].first = first;
 	b->rows[at].shown = shown;
 	had_fill(b, holder, &b->rows[at]);
 	return 0;

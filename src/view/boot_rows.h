@@ -55,7 +55,8 @@ struct boot {
 	size_t n, room;
 	size_t *order; /* of those to show, by time */
 	size_t n_order;
-	size_t left_out; /* rows that there was no room for */
+	size_t left_out;       /* rows that there was no room for */
+	size_t left_out_again; /* of these, failures that are counted in the first of them */
 	struct boot_sockets *sockets;
 	struct boot_ports *ports;
 

@@ -352,8 +352,8 @@ static void put_caveats(const struct boot *b, struct buf *out)
 		put_range(out, "  not recorded: ", b->last_ns, b->end_ns);
 	if (b->lost)
 		buf_printf(out, "  %" PRIu64 " events were lost\n", b->lost);
-	if (b->left_out)
-		buf_printf(out, "  %zu more rows are left out\n", b->left_out);
+	if (b->left_out > b->left_out_again)
+		buf_printf(out, "  %zu more rows are left out\n", b->left_out - b->left_out_again);
 }
 
 static void put_heading(const struct boot *b, struct buf *out)

@@ -322,6 +322,31 @@ static void what_has_no_room_is_counted(void **state)
 	assert_int_equal(w->boot->left_out, 10);
 }
 
+static void a_storm_of_one_failure_is_counted_and_bounded(void **state)
+{
+	const uint32_t n = 10 * BOOT_ROWS_MAX;
+	struct world *w = *state;
+	const struct view *v;
+	size_t shown;
+
+	w->boot = boot_new(&w->options);
+	assert_non_null(w->boot);
+	assert_int_equal(boot_add(w->boot, 1,
+				  listen_ok(.at_ms = MS(1000), .port = 80, .pid = 53, .comm = "nginx")),
+			 0);
+	v = bind_failed(.at_ms = MS(1045), .port = 80, .error = EADDRINUSE,
+			.holders = { { .kind = HOLDER_LISTENER, .pid = 53, .comm = "nginx" } });
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(boot_add(w->boot, 2 + i, v), 0);
+	assert_int_equal(
+		boot_add(w->boot, n + 2, bind_failed(.at_ms = MS(1046), .port = 81, .error = EACCES)), 0);
+	assert_int_equal(boot_end(w->boot, &shown), 0);
+	assert_int_equal(shown, BOOT_ROWS_MAX);
+	assert_int_equal(row_at(w, 1)->times, n);
+	assert_int_equal(w->boot->left_out - w->boot->left_out_again,
+			 1); /* the other failure, which is nowhere */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -337,6 +362,7 @@ int main(void)
 		TEST(another_run_of_the_recorder_finds_who_is_there_still),
 		TEST(the_socket_of_a_unit_is_handed_to_systemd),
 		TEST(what_has_no_room_is_counted),
+		TEST(a_storm_of_one_failure_is_counted_and_bounded),
 	};
 #undef TEST
 
