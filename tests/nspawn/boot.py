@@ -103,6 +103,18 @@ def nothing_missing():
     ok(not lost, "nothing was lost", str(lost))
 
 
+def the_clash_in_its_own_journal():
+    def clash():
+        said = must("journalctl", "-b", "-u", "nginx", "-o", "json", "--no-pager").splitlines()
+        return [line for line in map(json.loads, said) if line.get("SYSLOG_IDENTIFIER") == "portlog"]
+    wait_until(clash, "the line in the journal")
+    say(must("journalctl", "-b", "-u", "nginx", "--no-pager", "-n", "4"))
+    failed = next(e for e in events() if e.get("errno") == "EADDRINUSE" and e["unit"] == "nginx.service")
+    has(clash()[0], "journalctl -u nginx shows the clash, with who has the port", _SYSTEMD_UNIT="portlog.service",
+        OBJECT_SYSTEMD_UNIT="nginx.service", PORTLOG_PORT="80", PORTLOG_HOLDER_UNIT="rogue.service",
+        PORTLOG_SEQ=str(failed["seq"]), MESSAGE=lambda text: "could not bind tcp 0.0.0.0:80" in text and "rogue" in text)
+
+
 def boot_rows(*words):
     """What `portlog boot -j` says, and its rows by kind, address and port."""
     boot = json.loads(must("portlog", "boot", "-j", *words))
@@ -202,7 +214,8 @@ def the_boot_before():
 number = boot_number()
 print(f"# boot {number}")
 if number == 1:
-    play(booted, nothing_before, rogue_is_first, the_service_behind_the_socket, nothing_missing, the_table_of_the_boot,
-         first_owners_agree, the_recorder_keeps_when_systemd_had_finished, no_such_boot, next_boot)
+    play(booted, nothing_before, rogue_is_first, the_service_behind_the_socket, nothing_missing,
+         the_clash_in_its_own_journal, the_table_of_the_boot, first_owners_agree,
+         the_recorder_keeps_when_systemd_had_finished, no_such_boot, next_boot)
 else:
     play(booted, the_boot_before)
