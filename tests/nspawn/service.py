@@ -112,6 +112,19 @@ def killed():
     restarted(lambda pid: os.kill(pid, signal.SIGKILL), "a recorder that is killed")
 
 
+def read_only():
+    """All of /var/lib, from the start of the recorder on: there is not even a folder for the history."""
+    must("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/var/lib")
+    done = systemctl("restart", UNIT)
+    ok(done.returncode == 0 and status().endswith("history.db: Read-only file system"),
+       "a disk that cannot be written does not keep it from starting; its line says so", status())
+    say(status())
+    must("umount", "/var/lib")
+    must("systemctl", "restart", UNIT)
+    wait_until(lambda: ended(7002)[-1:] == ["held"], "that it is recorded again")
+    ok("fails" not in status(), "it is started anew when it can be written", status())
+
+
 def nothing_was_denied():
     """Beside what was done to it here."""
     said = [line for line in must("journalctl", "-o", "cat", "--no-pager", "-b", "_COMM=portlog", "_TRANSPORT=stdout").splitlines()
@@ -168,7 +181,7 @@ def after_a_refusal():
 
 
 BOOTS = [
-    ((watched_closely, its_line, reloaded, locked_out, hung, killed, nothing_was_denied), "", ()),
+    ((watched_closely, its_line, reloaded, locked_out, hung, killed, read_only, nothing_was_denied), "", ()),
     ((after_a_reboot,), "", ("-ff",)),
     ((after_a_crash,), "[Service]\nExecStart=\nExecStart=/bin/sleep infinity\n", ()),
     ((after_a_hang,), "[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_SYS_PTRACE\n", ()),
