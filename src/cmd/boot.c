@@ -28,8 +28,8 @@ struct boot_opts {
 
 /* clang-format off */
 static const struct arg boot_args[] = {
-	{ 'b', "boot",   ARG_STRING, AT(boot),  "BOOT", "another boot: 0 the last recorded, -1 before, or its id" },
-	{ 'a', "all",    ARG_FLAG, AT(all), NULL, "every network namespace, and ports nobody asked for by number" },
+	{ 'b', "boot",   ARG_STRING, AT(boot),  "BOOT", "0 the last recorded, -1 before, or its id" },
+	{ 'a', "all",    ARG_FLAG, AT(all), NULL, "every network namespace, ephemeral ports" },
 	{ 'x', "failed", ARG_FLAG, AT(failures), NULL, "failures only, and who was in their way" },
 	{ 0,   "store",  ARG_STRING, AT(store), "FILE", "the history; " STORE_DEFAULT },
 	{ 0 },
@@ -206,17 +206,18 @@ static int boot_run(const void *opts, int argc, char **argv)
 }
 
 static const char boot_status[] =
-	"Status: 0 shown, 1 nothing was recorded of that boot, 2 usage or bad filter, 3 cannot read it.\n";
+	"Status: 0 shown, 1 nothing was recorded of that boot, 2 usage or bad filter,\n"
+	"3 the history cannot be read.\n";
 
 const struct cmd cmd_boot = {
 	.name = "boot",
 	.synopsis = "[OPTIONS] [FILTER]",
 	.summary = "Show who took which port at boot, and who came too late",
-	.examples = "  sudo portlog boot                             who took which port first at this boot\n"
-		    "  sudo portlog boot -b -1                       at the one recorded before\n"
+	.examples = "  sudo portlog boot                             who took which port at boot\n"
+		    "  sudo portlog boot -b -1                       at the boot before\n"
 		    "  sudo portlog boot 80                          one port\n"
 		    "  sudo portlog boot -x                          what could not bind, and why\n"
-		    "  sudo portlog boot -j | jq '.rows[] | select(.row == \"failure\") | .event.unit'\n",
+		    "  sudo portlog boot -j | jq '.rows[].event.unit'\n",
 	.status = boot_status,
 	.args = boot_args,
 	.common = common_args,

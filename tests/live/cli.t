@@ -149,7 +149,7 @@ check has_lines err 2
 report "a history that cannot be had is told" "$problem"
 
 problem=
-for word in boot plot top; do
+for word in fleet plot top; do
 	run "$word"
 	check status_is 2
 	check has err "unknown command '$word'"
@@ -191,7 +191,7 @@ check is_empty err
 check line_is out 1 "Examples:"
 check has out "Usage: portlog [COMMAND] [OPTIONS] [FILTER]"
 check is_narrow out
-check lacks out '^  (boot|plot|top|check|fleet) '
+check lacks out '^  (plot|top|check|fleet) '
 cp "$dir/out" "$dir/help"
 run help
 check cmp -s "$dir/out" "$dir/help"
