@@ -208,6 +208,8 @@ docs := $(wildcard README.md LICENSE)
 # Another program to install, as build/static/portlog; another place for the unit, as /etc/systemd/system.
 PROGRAM ?= $B/portlog
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+# logrotate looks here alone, wherever the program is.
+SYSCONFDIR ?= /etc
 # systemd looks for units in these by itself; elsewhere it has to be told the file.
 unit = $(if $(filter /usr/lib/% /usr/local/lib/% /etc/% /lib/%,$(UNITDIR)/),portlog,$(UNITDIR)/portlog.service)
 wanted := $(DESTDIR)/etc/systemd/system/sysinit.target.wants/portlog.service
@@ -218,9 +220,10 @@ install: $(PROGRAM)
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|@bindir@|$(PREFIX)/bin|' packaging/portlog.service > $(DESTDIR)$(UNITDIR)/portlog.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/portlog.service
+	install -D -m 644 packaging/portlog.logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/portlog
 	@echo "To record from now on and from each boot's start on: sudo systemctl enable --now $(unit)"
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/portlog $(DESTDIR)$(UNITDIR)/portlog.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/portlog $(DESTDIR)$(UNITDIR)/portlog.service $(DESTDIR)$(SYSCONFDIR)/logrotate.d/portlog
 	rm -f $(foreach m,$(man),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m))
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/portlog
 	@[ ! -L $(wanted) ] || echo "The service was still enabled: sudo rm $(wanted); sudo systemctl stop portlog"

@@ -39,6 +39,9 @@ test|Debian's keys   |keyring                               |debian-archive-keyr
 test|strace          |has strace                            |strace            |strace                |strace       |strace
 test|debootstrap     |has debootstrap                       |debootstrap       |debootstrap           |debootstrap  |debootstrap
 test|systemd-nspawn  |has systemd-nspawn                    |systemd-container |systemd-container     |systemd      |systemd
+test|rsyslog         |has rsyslogd                          |rsyslog           |rsyslog               |rsyslog      |rsyslog
+test|logrotate       |has logrotate                         |logrotate         |logrotate             |logrotate    |logrotate
+test|promtool        |has promtool                          |prometheus        |golang-github-prometheus|prometheus |prometheus
 full|net-tools       |has netstat                           |net-tools         |net-tools             |net-tools    |net-tools
 full|lsof            |has lsof                              |lsof              |lsof                  |lsof         |lsof
 full|git             |has git                               |git               |git                   |git          |git

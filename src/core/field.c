@@ -769,7 +769,7 @@ const struct field fields[] = {
 	{ PATH("", "netns_cut"), .in = &synced, .type = FIELD_U32, .at = RECORD(netns_cut),
 	  .help = "synced: network namespaces that could not be looked into" },
 	{ PATH("", "where"), .in = &lost, .type = FIELD_WORD, .word = where_word,
-	  .help = "lost: ring, queue, map or hook" },
+	  .help = "lost: ring, queue, map or hook; history: it misses them, this reader does not" },
 	{ PATH("", "lost_action"), .in = &lost, .type = FIELD_WORD, .word = lost_action_word,
 	  .help = "lost: what they were, where it is known: bind, listen, release, ..." },
 	{ PATH("", "added"), .in = &resync, .type = FIELD_U64, .at = RECORD(added), .zero = true,

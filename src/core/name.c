@@ -58,7 +58,7 @@ const char *lost_where_name(enum lost_where where)
 {
 	static const char *const names[N_LOST] = {
 		[LOST_RING] = "ring", [LOST_QUEUE] = "queue", [LOST_MAP] = "map",
-		[LOST_HOOK] = "hook", [LOST_TREE] = "tree",
+		[LOST_HOOK] = "hook", [LOST_TREE] = "tree",   [LOST_HISTORY] = "history",
 	};
 
 	return (unsigned)where < N_LOST ? names[where] : NULL;

@@ -47,7 +47,7 @@ struct address {
 };
 
 /* Where events were lost. */
-enum lost_where { LOST_NOWHERE, LOST_RING, LOST_QUEUE, LOST_MAP, LOST_HOOK, LOST_TREE, N_LOST };
+enum lost_where { LOST_NOWHERE, LOST_RING, LOST_QUEUE, LOST_MAP, LOST_HOOK, LOST_TREE, LOST_HISTORY, N_LOST };
 
 /* What a socket was told to be; has_options says whether they are known. */
 #define OPT_REUSEADDR 0x1u

@@ -184,8 +184,9 @@ static void message_put(struct buf *b, const struct view *v, uint64_t more, bool
 
 	human_count(rec->action == ACTION_LOST ? rec->count : more, count);
 	if (rec->action == ACTION_LOST) {
-		buf_printf(b, "%s event%s lost: a failure may be missing here", count,
-			   rec->count == 1 ? " was" : "s were");
+		buf_printf(b, "%s event%s lost: a failure may be missing %s", count,
+			   rec->count == 1 ? " was" : "s were",
+			   rec->lost_where == LOST_HISTORY ? "in the history" : "here");
 	} else if (mixed) {
 		buf_printf(
 			b,
@@ -327,7 +328,7 @@ static int journal_open(const struct sink_options *o, void **ret_state)
 		journal_close(j);
 		return fail(r, "journald:%s", path);
 	}
-	memcpy(j->where.sun_path, path, strlen(path));
+	memcpy(j->where.sun_path, path, strlen(path) + 1);
 	*ret_state = j;
 	return 0;
 }

@@ -59,7 +59,7 @@ static int words_find(const char *text, struct words *ret)
 	return 0;
 }
 
-static int kind_unknown(const char *text, struct part word)
+static void kind_unknown(const char *text, struct part word)
 {
 	const char *names[ARRAY_SIZE(kinds) + 1] = { 0 }, *near;
 	char what[96], suggestion[96] = "the kinds are ", typed[32];
@@ -76,24 +76,25 @@ static int kind_unknown(const char *text, struct part word)
 	if (near)
 		snprintf(suggestion, sizeof(suggestion), "did you mean '%s'?", near);
 	snprintf(what, sizeof(what), "there is no kind of sink called '%s'", typed);
-	return fail_caret(text, word.at, word.len ? word.len : 1, what, suggestion);
+	fail_caret(text, word.at, word.len ? word.len : 1, what, suggestion);
 }
 
-static int kind_find(const char *text, struct part word, const struct sink_kind **ret)
+/* NULL: there is none, with a story. */
+static const struct sink_kind *kind_find(const char *text, struct part word)
 {
 	char what[96];
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strlen(kinds[i].name) != word.len || memcmp(kinds[i].name, text + word.at, word.len) != 0)
 			continue;
-		if (kinds[i].kind) {
-			*ret = kinds[i].kind;
-			return 0;
-		}
+		if (kinds[i].kind)
+			return kinds[i].kind;
 		snprintf(what, sizeof(what), "this build has no %s sink", kinds[i].name);
-		return fail_caret(text, word.at, word.len, what, "");
+		fail_caret(text, word.at, word.len, what, "");
+		return NULL;
 	}
-	return kind_unknown(text, word);
+	kind_unknown(text, word);
+	return NULL;
 }
 
 static int argument_check(const char *text, const struct words *w, const struct sink_kind *kind)
@@ -159,10 +160,12 @@ static int spec_read(const struct sinks *s, const char *text, struct sink_spec *
 	struct words w;
 	int r = words_find(text, &w);
 
-	if (!r)
-		r = kind_find(text, w.kind, &spec->kind);
-	if (!r)
-		r = argument_check(text, &w, spec->kind);
+	if (r)
+		return r;
+	spec->kind = kind_find(text, w.kind);
+	if (!spec->kind)
+		return -EINVAL;
+	r = argument_check(text, &w, spec->kind);
 	if (r)
 		return r;
 	spec->name = strndup(text, w.name.len);

@@ -192,6 +192,7 @@ static const char *const lost_places[] = {
 	[LOST_MAP] = "the table of sockets was full",
 	[LOST_HOOK] = "the kernel skipped a hook",
 	[LOST_TREE] = "the command has too many processes",
+	[LOST_HISTORY] = "they are missing in the history alone",
 };
 
 static void note_lost(struct buf *b, const struct view *v, const struct sink_options *o)

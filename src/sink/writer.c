@@ -248,7 +248,7 @@ static void lost_publish(struct outlet *out)
 }
 
 /* The event that stands for those that are missing, in the place of the last of them. */
-static void gap_close(struct outlet *out)
+static void gap_close(struct outlet *out, bool at_once)
 {
 	const struct gap *gap = &out->gap;
 	struct record rec = { .action = ACTION_LOST,
@@ -260,7 +260,7 @@ static void gap_close(struct outlet *out)
 	const struct view v = { .rec = &rec, .session = &gap->session };
 	struct item it;
 
-	if (!gap->count || !has_ease(&out->queue))
+	if (!gap->count || (!at_once && !has_ease(&out->queue)))
 		return;
 	it.view = view_copy(&v, &it.size);
 	if (it.view && queue_push(&out->queue, &it))
@@ -308,7 +308,7 @@ static void outlet_release(struct outlet *out)
 
 	atomic_fetch_add_explicit(&out->gauge->written, n, memory_order_relaxed);
 	lost_publish(out);
-	gap_close(out);
+	gap_close(out, false);
 	gauge_queue(out);
 }
 
@@ -502,7 +502,7 @@ static void outlet_round(struct outlet *out)
 
 	pthread_mutex_lock(&out->lock);
 	stop = out->stop;
-	gap_close(out);
+	gap_close(out, false);
 	pthread_mutex_unlock(&out->lock);
 	if (!out->retry_ns || now_ns() >= out->retry_ns)
 		outlet_write(out);
@@ -694,23 +694,16 @@ static void wake(struct outlet *out)
 		pthread_cond_signal(&out->wake);
 }
 
-/* What the loop says of a full queue is about the first sink's: others say it themselves. */
-static bool is_for(const struct outlet *out, const struct view *v)
-{
-	if (!out->first && v->rec->action == ACTION_LOST && v->rec->lost_where == LOST_QUEUE)
-		return false;
-	return filter_match(out->filter, v);
-}
-
 static void outlet_offer(struct outlet *out, const struct view *v)
 {
 	struct item it;
-	bool news = false, waits;
+	bool news = false;
 
 	it.view = view_copy(v, &it.size);
 	pthread_mutex_lock(&out->lock);
-	waits = out->gap.count && v->rec->has_socket; /* what tells of losses is not to be lost itself */
-	if (waits || !it.view || !queue_push(&out->queue, &it)) {
+	if (!v->rec->has_socket) /* what tells of losses is not to be lost itself, and comes after this one */
+		gap_close(out, true);
+	if (out->gap.count || !it.view || !queue_push(&out->queue, &it)) {
 		news = event_missed(out, v);
 		view_copy_free(it.view);
 	}
@@ -722,14 +715,30 @@ static void outlet_offer(struct outlet *out, const struct view *v)
 		wake(out);
 }
 
+/* What the loop says of a full queue is about the first sink's, which is the history: nothing of it is missing in others. */
+static void others_offer(struct writer *w, const struct view *v)
+{
+	struct record rec = *v->rec;
+	struct view told = *v;
+
+	if (rec.action == ACTION_LOST && rec.lost_where == LOST_QUEUE) {
+		rec.lost_where = LOST_HISTORY;
+		told.rec = &rec;
+	}
+	for (size_t i = 1; i < w->n; i++)
+		if (filter_match(w->outlets[i].filter, &told))
+			outlet_offer(&w->outlets[i], &told);
+}
+
 /* Never fails: what cannot be kept is counted. */
 static int writer_write(void *state, const struct view *v)
 {
 	struct writer *w = state;
 
-	for (size_t i = 0; i < w->n; i++)
-		if (is_for(&w->outlets[i], v))
-			outlet_offer(&w->outlets[i], v);
+	if (w->n && filter_match(w->outlets[0].filter, v))
+		outlet_offer(&w->outlets[0], v);
+	if (w->n > 1)
+		others_offer(w, v);
 	return 0;
 }
 

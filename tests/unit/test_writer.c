@@ -66,7 +66,7 @@ static int probe_write(void *state, const struct view *v)
 	r = p->error;
 	if (!r) {
 		p->ordered = p->ordered && v->rec->seq > p->last_seq;
-		if (v->rec->action == ACTION_LOST) {
+		if (v->rec->action == ACTION_LOST && v->rec->lost_where != LOST_HISTORY) {
 			p->n_lost++;
 			p->lost += v->rec->count;
 			p->lost_seq = v->rec->seq;
@@ -395,6 +395,28 @@ static void a_lost_event_stands_where_a_sink_misses_some(void **state)
 	assert_int_equal(b->recoveries, 1 + (b->gauges[0].missed > 0));
 }
 
+/* So that the count stands between what came before and what comes after. */
+static void what_tells_of_the_stream_comes_after_the_loss_before_it(void **state)
+{
+	struct bench *b = *state;
+	struct probe *p = &b->probes[1];
+
+	start(b, 2, 64 << 10);
+	hold(p, true);
+	send_events(b, 1);
+	wait_for(p, p->waiting);
+	send_events(b, 1000);
+	assert_int_equal(sink_writer.write(b->writer, view_of(.action = ACTION_RESYNC, .seq = ++b->seq)), 0);
+	send_events(b, 1000);
+	hold(p, false);
+	wait_for(p, p->n_lost == 2);
+	stop(b);
+	assert_int_equal(p->lost_seq, b->seq);
+	assert_int_equal(p->before_lost, 1002);
+	assert_int_equal(p->kept - 2 + p->lost, b->seq);
+	assert_true(p->ordered);
+}
+
 static void the_losses_of_the_first_sink_are_not_those_of_another(void **state)
 {
 	struct bench *b = *state;
@@ -409,6 +431,10 @@ static void the_losses_of_the_first_sink_are_not_those_of_another(void **state)
 	stop(b);
 	assert_int_equal(b->probes[0].lost, 12);
 	assert_int_equal(b->probes[1].lost, 5);
+	assert_int_equal(b->probes[0].n_lost, 2);
+	assert_int_equal(b->probes[1].n_lost, 1);
+	assert_int_equal(b->probes[1].kept,
+			 2); /* the other is there, so that no number is missing, and says whose it is */
 }
 
 static void a_sink_has_what_its_filter_matches_and_the_bookkeeping(void **state)
@@ -547,6 +573,7 @@ int main(void)
 		TEST(what_a_sink_has_no_more_is_lost),
 		TEST(a_blocked_sink_does_not_block_another),
 		TEST(a_lost_event_stands_where_a_sink_misses_some),
+		TEST(what_tells_of_the_stream_comes_after_the_loss_before_it),
 		TEST(the_losses_of_the_first_sink_are_not_those_of_another),
 		TEST(a_sink_has_what_its_filter_matches_and_the_bookkeeping),
 		TEST(a_file_is_opened_anew_after_all_that_came_before),
