@@ -49,7 +49,8 @@ static const struct arg why_args[] = {
 	{ 'u', "udp",       ARG_FLAG,   AT(udp), NULL, "UDP only" },
 	{ '4', "ipv4",      ARG_FLAG,   AT(ipv4), NULL, "0.0.0.0 only, not [::]" },
 	{ '6', "ipv6",      ARG_FLAG,   AT(ipv6), NULL, "[::] only, not 0.0.0.0" },
-	{ 0,   "reuseaddr", ARG_CHOICE, AT(reuseaddr), "both|yes|no", "does the bind set SO_REUSEADDR" },
+	{ 0,   "reuseaddr", ARG_CHOICE, AT(reuseaddr), "both|yes|no", "does the bind set SO_REUSEADDR (alone: yes)",
+	  .bare = "yes" },
 	{ 0,   "reuseport", ARG_FLAG,   AT(reuseport), NULL, "the bind sets SO_REUSEPORT" },
 	{ 0,   "v6only",    ARG_FLAG,   AT(v6only), NULL, "the bind sets IPV6_V6ONLY" },
 	{ 0,   "user",      ARG_STRING, AT(user), "USER", "who binds, by name or number" },
@@ -150,7 +151,7 @@ static int scope_find(const struct target *t, uint32_t *ret)
 	return fail_hint(-EINVAL, "ip -br link shows those there are");
 }
 
-static int answer_one(struct why *w, const struct target *t, enum proto proto)
+static int answer_make(struct why *w, const struct target *t, enum proto proto, struct port_answer *ret)
 {
 	struct question q = {
 		.proto = proto,
@@ -163,23 +164,49 @@ static int answer_one(struct why *w, const struct target *t, enum proto proto)
 		.uid = w->uid,
 		.capable = w->capable,
 	};
-	struct port_answer a;
 	int r = scope_find(t, &q.scope);
 
 	if (!r)
-		r = answer_take(w->inv, &w->where, &q, &a);
+		r = answer_take(w->inv, &w->where, &q, ret);
 	if (r < 0)
 		return r;
-	a.history = !access(STORE_DEFAULT, F_OK);
+	ret->history = !access(STORE_DEFAULT, F_OK);
 	/* Who asks for a number means TCP, and is told of UDP. */
 	if (t->proto_said || w->opts->udp || proto != PROTO_UDP)
-		w->may_fail |= answer_may_fail(&a);
+		w->may_fail |= answer_may_fail(ret);
+	return 0;
+}
+
+static int answer_one(struct why *w, const struct target *t, enum proto proto)
+{
+	struct port_answer a;
+	int r = answer_make(w, t, proto, &a);
+
+	if (r < 0)
+		return r;
 	if (w->opts->json)
 		why_json(&a, inventory_session(w->inv), w->opts->hints, &w->out);
 	else
 		why_text(&a, w->opts->utc, &w->out);
 	answer_done(&a);
 	return 0;
+}
+
+/* To people: what is the same in both tables is told once. */
+static int answer_both(struct why *w, const struct target *t)
+{
+	struct port_answer tcp, udp;
+	int r = answer_make(w, t, PROTO_TCP, &tcp);
+
+	if (r < 0)
+		return r;
+	r = answer_make(w, t, PROTO_UDP, &udp);
+	if (r >= 0) {
+		why_text_both(&tcp, &udp, w->opts->utc, &w->out);
+		answer_done(&udp);
+	}
+	answer_done(&tcp);
+	return r;
 }
 
 static int answer_all(struct why *w)
@@ -193,6 +220,10 @@ static int answer_all(struct why *w)
 
 		if (t->proto_said) {
 			r = answer_one(w, t, t->proto);
+			continue;
+		}
+		if (all && !w->opts->json) {
+			r = answer_both(w, t);
 			continue;
 		}
 		if (all || w->opts->tcp)

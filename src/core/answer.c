@@ -2,7 +2,9 @@
 /* What can be said of an answer without a look at the machine. */
 #include "core/answer.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool same_first(const struct ask *a, const struct ask *b)
 {
@@ -15,7 +17,25 @@ static bool same_first(const struct ask *a, const struct ask *b)
 bool asks_equal(const struct ask *a, const struct ask *b)
 {
 	return verdict_equal(&a->verdict, &b->verdict) && verdict_equal(&a->bare, &b->bare) &&
-	       verdict_equal(&a->shared, &b->shared) && same_first(a, b);
+	       verdict_equal(&a->shared, &b->shared) && verdict_equal(&a->allowed, &b->allowed) &&
+	       same_first(a, b);
+}
+
+/* All that is asked of the port is refused with EACCES, and is told as one; NULL: it is not so. */
+static const struct ask *ask_refused(const struct port_answer *a)
+{
+	if (!a->n_asks || (a->n_asks == 2 && !asks_equal(&a->asks[0], &a->asks[1])))
+		return NULL;
+	return a->asks[0].verdict.bind_error == EACCES ? &a->asks[0] : NULL;
+}
+
+bool answers_refused_alike(const struct port_answer *tcp, const struct port_answer *udp)
+{
+	const struct ask *t = ask_refused(tcp), *u = ask_refused(udp);
+
+	return t && u && tcp->n_asks == udp->n_asks &&
+	       !strcmp(t->explanation.reason, u->explanation.reason) &&
+	       !strcmp(t->explanation.hint, u->explanation.hint);
 }
 
 bool answer_may_fail(const struct port_answer *a)

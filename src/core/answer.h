@@ -15,10 +15,12 @@
 struct ask {
 	struct asker asker;
 	struct verdict verdict;
-	struct verdict bare;   /* without SO_REUSEADDR; as verdict when that is not asked for */
-	struct verdict shared; /* with SO_REUSEPORT too */
-	struct verdict only6;  /* with IPV6_V6ONLY too; as verdict but for [::] */
-	struct holder *in_way; /* best first: of verdict, else of bare, else those of a race; owned */
+	struct verdict bare;    /* without SO_REUSEADDR; as verdict when that is not asked for */
+	struct verdict shared;  /* with SO_REUSEPORT too */
+	struct verdict allowed; /* with CAP_NET_BIND_SERVICE; as verdict but where that is EACCES */
+	struct verdict only6;   /* with IPV6_V6ONLY too; as verdict but for [::] */
+	struct holder
+		*in_way; /* best first: of verdict or allowed, else of bare, else those of a race; owned */
 	size_t n_in_way;
 	struct explanation explanation; /* code NULL: there is nothing to explain */
 };
@@ -65,6 +67,12 @@ struct port_answer {
 
 /* Do two asks mean the same to a person? Then they are told as one. */
 bool asks_equal(const struct ask *a, const struct ask *b);
+
+/*
+ * Is the port of one number refused to the user in both tables, for the same reason? Then they are told as one.
+ * @tcp, @udp: what was asked of one port.
+ */
+bool answers_refused_alike(const struct port_answer *tcp, const struct port_answer *udp);
 
 /* Would some bind of it fail, or may it? What the exit status is about. */
 bool answer_may_fail(const struct port_answer *a);

@@ -125,6 +125,18 @@ static void ask_explain(struct making *m, struct ask *ask, struct record *rec)
 	explain(&view, &facts, &ask->explanation);
 }
 
+/* A low port is refused before anybody looks whether it is taken: who may have it would find out only then. */
+static int ask_judge_allowed(struct making *m, struct ask *ask, struct record *rec)
+{
+	struct asker allowed = ask->asker;
+
+	ask_explain(m, ask, rec);
+	allowed.capable = true;
+	judge(m->inv, m->where->netns, &m->facts, &allowed, m->sockets, m->n, &ask->allowed);
+	rec->error = EADDRINUSE;
+	return in_way_keep(m, ask, rec, ask->allowed.bind == ANSWER_YES ? 0 : ask->allowed.n_in_way);
+}
+
 /* The verdict as given last: it leaves those in the way in front. */
 static int ask_judge(struct making *m, const struct address *addr, struct ask *ask)
 {
@@ -140,6 +152,7 @@ static int ask_judge(struct making *m, const struct address *addr, struct ask *a
 	judge_with(m, &ask->asker, is_wildcard6(addr) ? OPT_V6ONLY : 0, 0, &ask->only6);
 	judge_with(m, &ask->asker, 0, OPT_REUSEADDR, &ask->bare);
 	judge_with(m, &ask->asker, 0, 0, &ask->verdict);
+	ask->allowed = ask->verdict;
 	bare = told->bind == ANSWER_YES && told->listen == ANSWER_YES && ask->bare.bind != ANSWER_YES;
 	if (bare) {
 		judge_with(m, &ask->asker, 0, OPT_REUSEADDR, &ask->bare);
@@ -150,6 +163,8 @@ static int ask_judge(struct making *m, const struct address *addr, struct ask *a
 		return 0;
 	/* Where it depends on the other socket's options nothing may be said of what SO_REUSEADDR cannot do. */
 	rec = record_of(&ask->asker, error ? error : EADDRINUSE, bare || told->missing == MISSING_OPTIONS);
+	if (error == EACCES)
+		return ask_judge_allowed(m, ask, &rec);
 	r = in_way_keep(m, ask, &rec, told->n_in_way);
 	if (!r)
 		ask_explain(m, ask, &rec);

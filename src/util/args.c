@@ -116,7 +116,9 @@ static void describe(const struct arg *const *rows, size_t n, bool leading, char
 	*letters++ = ':';
 	*letters++ = 'h';
 	for (size_t i = 0; i < n; i++) {
-		longs[i] = (struct option){ rows[i]->name, takes_value(rows[i]), NULL, FIRST_LONG + (int)i };
+		int value = rows[i]->bare ? optional_argument : takes_value(rows[i]);
+
+		longs[i] = (struct option){ rows[i]->name, value, NULL, FIRST_LONG + (int)i };
 		if (!rows[i]->letter)
 			continue;
 		*letters++ = rows[i]->letter;
@@ -263,6 +265,17 @@ static int missing_value(const struct arg *const *rows, size_t n)
 	return fail_text(-EINVAL, "option '--%s' needs a value: %s", arg->name, arg->value);
 }
 
+/* One of "a|b|c", whole. */
+static bool is_choice(const struct arg *arg, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = arg->value; *p; p += strcspn(p, "|"), p += *p == '|')
+		if (len && strcspn(p, "|") == len && !strncmp(p, word, len))
+			return true;
+	return false;
+}
+
 static int parse(int argc, char **argv, const struct arg *args, const struct arg *common, void *opts,
 		 bool leading, char ***ret_operands, int *ret_n)
 {
@@ -284,6 +297,9 @@ static int parse(int argc, char **argv, const struct arg *args, const struct arg
 			return missing_value(rows, n);
 		if (c == '?' || !arg)
 			return refuse(rows, n, argv[optind > 0 ? optind - 1 : 0]);
+		if (arg->bare && !optarg)
+			optarg = optind < argc && is_choice(arg, argv[optind]) ? argv[optind++]
+									       : (char *)arg->bare;
 		r = set_value(arg, opts, optarg);
 		if (r < 0)
 			return r;
@@ -315,9 +331,12 @@ void args_help(FILE *out, const struct arg *args)
 
 		if (args->hidden)
 			continue;
-		n = snprintf(left, sizeof(left), "%s%c%s--%s%s%s", args->letter ? "-" : " ",
+		n = snprintf(left, sizeof(left), "%s%c%s--%s%s%s%s", args->letter ? "-" : " ",
 			     args->letter ? args->letter : ' ', args->letter ? ", " : "  ", args->name,
-			     takes_value(args) ? " " : "", takes_value(args) ? args->value : "");
+			     !takes_value(args) ? ""
+			     : args->bare       ? " ["
+						: " ",
+			     takes_value(args) ? args->value : "", args->bare ? "]" : "");
 		if (n >= HELP_COLUMN)
 			fprintf(out, "  %s\n  %*s  %s\n", left, HELP_COLUMN, "", args->help);
 		else

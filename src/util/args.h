@@ -26,8 +26,9 @@ struct arg {
 	const char *help;
 	/* ARG_CALL: 0 or -EINVAL with a story; text NULL for a flag */
 	int (*set)(void *opts, const char *text);
-	bool flag;   /* ARG_CALL takes no value */
-	bool hidden; /* works, but is in no help */
+	bool flag;        /* ARG_CALL takes no value */
+	bool hidden;      /* works, but is in no help */
+	const char *bare; /* ARG_CHOICE: what the option says without a value; NULL: it needs one */
 };
 
 /*

@@ -131,6 +131,8 @@ static void put_ask(struct buf *b, const struct port_answer *a, const struct ask
 	json_text(b, "reason_code", ask->explanation.code);
 	put_variant(b, "without_reuseaddr", &ask->bare, streams);
 	put_variant(b, "with_reuseport", &ask->shared, streams);
+	if (!verdict_equal(&ask->allowed, &ask->verdict))
+		put_variant(b, "with_privilege", &ask->allowed, streams);
 	put_holders(b, a, ask);
 	if (hints && ask->explanation.code) {
 		json_text(b, "reason", ask->explanation.reason);

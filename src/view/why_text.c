@@ -31,6 +31,7 @@
 /* What is being written: a line is put together raw, and escaped as a whole. */
 struct page {
 	const struct port_answer *a;
+	const struct port_answer *with; /* of UDP, told in the same lines; NULL: none */
 	bool utc;
 	struct buf line;
 	struct buf *out;
@@ -183,7 +184,7 @@ static void first_line(struct page *p, const struct ask *ask, size_t n)
 {
 	const struct verdict *v = &ask->verdict;
 
-	buf_printf(&p->line, "%s %u: ", proto_name(p->a->proto), p->a->port);
+	buf_printf(&p->line, "%s%s %u: ", proto_name(p->a->proto), p->with ? " and udp" : "", p->a->port);
 	if (v->bind == ANSWER_NO || (v->bind == ANSWER_YES && v->listen == ANSWER_NO))
 		put_taken(p, ask, n);
 	else if (v->bind == ANSWER_UNKNOWN || v->listen == ANSWER_UNKNOWN)
@@ -342,12 +343,38 @@ static void variant_rows(struct page *p, const struct ask *ask)
 	}
 }
 
+/* What the user meets next, who may have the port one day: it is taken as well. */
+static void allowed_say(struct page *p, const struct ask *ask)
+{
+	if (ask->allowed.bind == ANSWER_YES || !ask->n_in_way)
+		return;
+	row_begin(p, "and");
+	buf_printf(&p->line, "%s %u is %staken too: with the capability bind(2) %s with EADDRINUSE",
+		   proto_name(p->a->proto), p->a->port, ask->allowed.bind == ANSWER_NO ? "" : "maybe ",
+		   ask->allowed.bind == ANSWER_NO ? "fails" : "may fail");
+	line_end(p);
+	holders_say(p, ask);
+}
+
+static void refusal_say(struct page *p, const struct ask *ask)
+{
+	row_begin(p, "reason");
+	buf_puts(&p->line, ask->explanation.reason);
+	line_end(p);
+	fix_row(p, ask);
+	allowed_say(p, ask);
+}
+
 static void ask_say(struct page *p, const struct ask *ask, size_t n)
 {
 	const struct verdict *v = &ask->verdict;
 	bool free = v->bind == ANSWER_YES && v->listen == ANSWER_YES;
 
 	first_line(p, ask, n);
+	if (v->bind_error == EACCES && ask->explanation.code) {
+		refusal_say(p, ask);
+		return;
+	}
 	if (ask->n_in_way &&
 	    (!free || (bare_differs(p, ask) && count_kind(ask, HOLDER_TIME_WAIT) != ask->n_in_way)))
 		holders_say(p, ask);
@@ -403,10 +430,15 @@ static void note_elsewhere(struct page *p)
 			put_process(p, &e->holder);
 		else
 			buf_printf(&p->line, "uid %u", e->holder.sock_uid);
-		if (e->netns_name[0])
-			buf_printf(&p->line, " has it in network namespace %s: no clash", e->netns_name);
+		if (p->with)
+			buf_printf(&p->line, " has %s %u in network namespace ", proto_name(a->proto),
+				   a->port);
 		else
-			buf_printf(&p->line, " has it in network namespace %u: no clash", e->netns);
+			buf_puts(&p->line, " has it in network namespace ");
+		if (e->netns_name[0])
+			buf_printf(&p->line, "%s: no clash", e->netns_name);
+		else
+			buf_printf(&p->line, "%u: no clash", e->netns);
 		line_end(p);
 	}
 	if (shown == a->n_elsewhere)
@@ -431,6 +463,16 @@ static void note_last(struct page *p)
 	line_end(p);
 }
 
+static void note_redirect(struct page *p)
+{
+	if (!p->a->redirect[0])
+		return;
+	row_begin(p, "note");
+	buf_printf(&p->line, "the firewall sends %s elsewhere, whoever listens: %s",
+		   p->with ? proto_name(p->a->proto) : "it", p->a->redirect);
+	line_end(p);
+}
+
 static void notes_say(struct page *p)
 {
 	const struct port_answer *a = p->a;
@@ -442,27 +484,55 @@ static void notes_say(struct page *p)
 		buf_puts(&p->line, "in ip_local_reserved_ports: no client gets it by chance");
 		line_end(p);
 	}
-	if (a->redirect[0]) {
-		row_begin(p, "note");
-		buf_printf(&p->line, "the firewall sends it elsewhere, whoever listens: %s", a->redirect);
-		line_end(p);
-	}
+	note_redirect(p);
 	note_elsewhere(p);
 	note_last(p);
+}
+
+static void answer_say(struct page *p)
+{
+	const struct port_answer *a = p->a;
+
+	if (a->n_asks == 2 && asks_equal(&a->asks[0], &a->asks[1])) {
+		ask_say(p, &a->asks[0], 2);
+	} else {
+		for (size_t i = 0; i < a->n_asks; i++)
+			ask_say(p, &a->asks[i], 1);
+	}
+}
+
+static void page_done(struct page *p)
+{
+	if (p->line.error)
+		p->out->error = p->line.error;
+	buf_done(&p->line);
 }
 
 void why_text(const struct port_answer *a, bool utc, struct buf *out)
 {
 	struct page p = { .a = a, .utc = utc, .out = out };
 
-	if (a->n_asks == 2 && asks_equal(&a->asks[0], &a->asks[1])) {
-		ask_say(&p, &a->asks[0], 2);
-	} else {
-		for (size_t i = 0; i < a->n_asks; i++)
-			ask_say(&p, &a->asks[i], 1);
-	}
+	answer_say(&p);
 	notes_say(&p);
-	if (p.line.error)
-		out->error = p.line.error;
-	buf_done(&p.line);
+	page_done(&p);
+}
+
+void why_text_both(const struct port_answer *tcp, const struct port_answer *udp, bool utc, struct buf *out)
+{
+	struct page p = { .a = tcp, .with = udp, .utc = utc, .out = out };
+
+	if (!answers_refused_alike(tcp, udp)) {
+		why_text(tcp, utc, out);
+		why_text(udp, utc, out);
+		return;
+	}
+	answer_say(&p);
+	p.a = udp;
+	allowed_say(&p, &udp->asks[0]);
+	p.a = tcp;
+	notes_say(&p);
+	p.a = udp;
+	note_redirect(&p);
+	note_elsewhere(&p);
+	page_done(&p);
 }

@@ -633,6 +633,29 @@ static int tried_as(uid_t uid, uint16_t port)
 	return error;
 }
 
+/* Who gets around the first refusal meets the second. */
+static void low_and_taken(void)
+{
+	int fd = opened(LISTEN);
+	struct reply r;
+	bool ok;
+
+	must(!bound(fd, NULL, 88, LISTEN));
+	ask(&r, 0, "--user 65534 88/tcp");
+	ok = says(&r, "binds.0.errno", "EACCES") && says(&r, "binds.0.with_privilege.errno", "EADDRINUSE") &&
+	     json_number(r.root, "binds.0.holders.0.pid") == (uint64_t)getpid() &&
+	     tried_as(NOBODY, 88) == EACCES;
+	must(shell("echo 88 > /proc/sys/net/ipv4/ip_unprivileged_port_start"));
+	report(ok && tried_as(NOBODY, 88) == EADDRINUSE, &r, "a low port that is taken: both are said");
+	reply_done(&r);
+	close(fd);
+	must(shell("echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start"));
+	ask(&r, 0, "--user 65534 88/tcp");
+	report(says(&r, "binds.0.errno", "EACCES") && says(&r, "binds.0.with_privilege.bind", "yes"), &r,
+	       "a low port that is not taken: with the capability bind works");
+	reply_done(&r);
+}
+
 static void low_port_play(void)
 {
 	struct reply r;
@@ -644,6 +667,7 @@ static void low_port_play(void)
 		       tried_as(NOBODY, 88) == EACCES && !tried(NULL, 88, REUSE),
 	       &r, "a low port: refused to a user, not to root");
 	reply_done(&r);
+	low_and_taken();
 	must(shell("echo 88 > /proc/sys/net/ipv4/ip_unprivileged_port_start"));
 	ask(&r, 0, "--user 65534 88/tcp");
 	report(says(&r, "binds.0.bind", "yes") && !tried_as(NOBODY, 88), &r,

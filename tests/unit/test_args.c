@@ -24,6 +24,7 @@ struct opts {
 	uint64_t duration;
 	const char *string;
 	int choice;
+	int reuse;
 	unsigned calls;
 	const char *called_with;
 };
@@ -43,6 +44,7 @@ static const struct arg args[] = {
 	{ 'f', "flag", ARG_FLAG, offsetof(struct opts, flag), NULL, "a flag" },
 	{ 'n', "number", ARG_U32, offsetof(struct opts, number), "N", "a number" },
 	{ 's', "size", ARG_SIZE, offsetof(struct opts, size), "SIZE", "a size" },
+	{ 0, "reuse", ARG_CHOICE, offsetof(struct opts, reuse), "both|yes|no", "or alone", .bare = "yes" },
 	{ 0, "secret", ARG_FLAG, offsetof(struct opts, flag), NULL, "not told", NULL, false, true },
 	{ 0 },
 };
@@ -112,6 +114,32 @@ static void every_type_is_stored_at_its_offset(void **state)
 	assert_int_equal(opts.calls, 3);
 	assert_string_equal(opts.called_with, "it");
 	assert_int_equal(n_operands, 0);
+}
+
+static void a_choice_may_be_left_out_where_the_row_says_so(void **state)
+{
+	static const struct {
+		const char *line;
+		int reuse, n_operands;
+	} rows[] = {
+		{ "a", 0, 1 },
+		{ "--reuse a", 1, 1 },
+		{ "a --reuse", 1, 1 },
+		{ "--reuse no a", 2, 1 },
+		{ "--reuse=no a", 2, 1 },
+		{ "--reuse both", 0, 0 },
+		{ "--reuse nobody", 1, 1 },
+		{ "--reuse -f", 1, 0 },
+		{ "--reuse -- no", 1, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(parse(rows[i].line), 0);
+		assert_int_equal(opts.reuse, rows[i].reuse);
+		assert_int_equal(n_operands, rows[i].n_operands);
+	}
+	assert_refused("--reuse=yess", "--reuse takes both|yes|no, not 'yess'", "did you mean yes?");
 }
 
 static void options_stand_among_operands(void **state)
@@ -226,6 +254,7 @@ static void help_lists_what_is_not_hidden(void **state)
 	args_help(out, common);
 	fclose(out);
 	assert_non_null(strstr(text, "  -f, --flag                      a flag\n"));
+	assert_non_null(strstr(text, "      --reuse [both|yes|no]       or alone\n"));
 	assert_non_null(strstr(text, "  -n, --number N                  a number\n"));
 	assert_non_null(strstr(text, "      --color auto|always|never   a choice\n"));
 	assert_null(strstr(text, "secret"));
@@ -254,6 +283,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_is_stored_at_its_offset),
 		cmocka_unit_test(the_first_operand_may_end_the_options),
+		cmocka_unit_test(a_choice_may_be_left_out_where_the_row_says_so),
 		cmocka_unit_test(options_stand_among_operands),
 		cmocka_unit_test(two_dashes_end_the_options),
 		cmocka_unit_test(the_same_words_parse_the_same_twice),

@@ -48,7 +48,7 @@ static const struct verdict fails = { .bind_error = EADDRINUSE, .n_in_way = 1 };
 static struct ask ask_of(uint8_t family, const struct verdict *v, const struct verdict *bare,
 			 struct holder *h)
 {
-	struct ask ask = { .verdict = *v, .bare = *bare, .shared = *v, .only6 = *v };
+	struct ask ask = { .verdict = *v, .bare = *bare, .shared = *v, .allowed = *v, .only6 = *v };
 
 	ask.asker.family = ask.asker.addr.family = family;
 	ask.asker.port = 8080;
@@ -167,6 +167,89 @@ static void an_unknown_names_the_fact_and_a_hidden_process(void **state)
 		"  holder  uid 1001 (app), process hidden: sudo portlog why 8080, on [::]:8080,"
 		" bound but not listening: ss -l and lsof do not show it\n"
 		"  fix     systemctl stop app, or another port\n");
+}
+
+static const struct verdict refused = { .bind_error = EACCES };
+
+/* A low port as an ordinary user asks for it; @h: who has it, NULL: nobody. */
+static struct port_answer refused_of(enum proto proto, const struct verdict *allowed, struct holder *h)
+{
+	struct port_answer a = answer_of(&refused, &refused, &refused, h);
+
+	a.proto = proto;
+	a.port = 80;
+	for (size_t i = 0; i < a.n_asks; i++) {
+		a.asks[i].asker.port = 80;
+		a.asks[i].allowed = *allowed;
+		a.asks[i].explanation.code = "low-port";
+		strcpy(a.asks[i].explanation.reason, "ports below 1024 need it");
+		strcpy(a.asks[i].explanation.hint, "sudo setcap");
+	}
+	return a;
+}
+
+static void a_port_that_is_low_and_taken_is_told_both(void **state)
+{
+	struct port_answer a = refused_of(PROTO_TCP, &fails, &java);
+
+	(void)state;
+	assert_text(
+		&a,
+		"tcp 80: REFUSED: bind(2) on 0.0.0.0 or [::] fails with EACCES (as alice, with SO_REUSEADDR)\n"
+		"  reason  ports below 1024 need it\n"
+		"  fix     sudo setcap\n"
+		"  and     tcp 80 is taken too: with the capability bind(2) fails with EADDRINUSE\n"
+		"  holder  java[455], user app, on [::]:80, bound but not listening: ss -l and lsof do not show it\n"
+		"  since   Thu 00:16:40 (5h00m ago)\n");
+}
+
+static void assert_both(const struct port_answer *tcp, const struct port_answer *udp, const char *expected)
+{
+	struct buf b = { 0 };
+
+	why_text_both(tcp, udp, true, &b);
+	assert_string_equal(buf_str(&b), expected);
+	buf_done(&b);
+}
+
+static void what_both_tables_refuse_is_told_once(void **state)
+{
+	struct port_answer tcp = refused_of(PROTO_TCP, &works, NULL);
+	struct port_answer udp = refused_of(PROTO_UDP, &works, NULL);
+
+	(void)state;
+	assert_both(&tcp, &udp,
+		    "tcp and udp 80: REFUSED: bind(2) on 0.0.0.0 or [::] fails with EACCES"
+		    " (as alice, with SO_REUSEADDR)\n"
+		    "  reason  ports below 1024 need it\n"
+		    "  fix     sudo setcap\n");
+	udp = refused_of(PROTO_UDP, &fails, &java);
+	udp.n_elsewhere = 1;
+	udp.elsewhere[0] = (struct elsewhere){ .holder = java, .netns_name = "blue" };
+	assert_both(
+		&tcp, &udp,
+		"tcp and udp 80: REFUSED: bind(2) on 0.0.0.0 or [::] fails with EACCES"
+		" (as alice, with SO_REUSEADDR)\n"
+		"  reason  ports below 1024 need it\n"
+		"  fix     sudo setcap\n"
+		"  and     udp 80 is taken too: with the capability bind(2) fails with EADDRINUSE\n"
+		"  holder  java[455], user app, on [::]:80, bound but not listening: ss -l and lsof do not show it\n"
+		"  since   Thu 00:16:40 (5h00m ago)\n"
+		"  note    java[455] has udp 80 in network namespace blue: no clash\n");
+}
+
+static void answers_that_differ_are_told_one_after_the_other(void **state)
+{
+	struct port_answer tcp = answer_of(&works, &works, &works, NULL);
+	struct port_answer udp = answer_of(&works, &works, &works, NULL);
+
+	(void)state;
+	udp.proto = PROTO_UDP;
+	tcp.history = true;
+	assert_both(&tcp, &udp,
+		    "tcp 8080: free\n"
+		    "  last    who had it before: sudo portlog history 8080 --intervals\n"
+		    "udp 8080: free\n");
 }
 
 static void text_of_others_cannot_move_the_cursor(void **state)
@@ -356,6 +439,9 @@ int main(void)
 		cmocka_unit_test(a_taken_port_is_told_with_its_holder_and_a_fix),
 		cmocka_unit_test(addresses_that_differ_are_told_apart),
 		cmocka_unit_test(what_reuseaddr_changes_is_told),
+		cmocka_unit_test(a_port_that_is_low_and_taken_is_told_both),
+		cmocka_unit_test(what_both_tables_refuse_is_told_once),
+		cmocka_unit_test(answers_that_differ_are_told_one_after_the_other),
 		cmocka_unit_test(an_unknown_names_the_fact_and_a_hidden_process),
 		cmocka_unit_test(text_of_others_cannot_move_the_cursor),
 		cmocka_unit_test(a_socket_unit_is_found_by_its_port),
