@@ -6,7 +6,7 @@
  */
 #include "portlog.bpf.h"
 
-#define FILES_AT_ONCE 32 /* the least size of a table of descriptors, and all are multiples of it */
+#define FILES_AT_ONCE 32 /* tables of descriptors are multiples of 64 */
 #define STEPS_MAX 32     /* so many descriptors times that in one call */
 #define FILES_END (~0ull)
 #define FLYING_MAX 8    /* sockets told of one Unix socket's queue, a power of two */

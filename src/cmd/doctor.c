@@ -167,11 +167,11 @@ static void json_finding(struct buf *b, const struct finding *f)
 	static const char *const words[N_LEVELS] = { "ok", "warn", "fail" };
 
 	buf_puts(b, b->data[b->len - 1] == '[' ? "{" : ",{");
-	json_text(b, "level", words[f->level]);
-	json_text(b, "name", f->name);
-	json_text(b, "text", f->text);
-	json_text(b, "lost", f->lost);
-	json_text(b, "fix", f->fix);
+	json_put_text(b, "level", words[f->level]);
+	json_put_text(b, "name", f->name);
+	json_put_text(b, "text", f->text);
+	json_put_text(b, "lost", f->lost);
+	json_put_text(b, "fix", f->fix);
 	buf_putc(b, '}');
 }
 
@@ -196,24 +196,24 @@ static void json_hook(struct buf *b, const struct doctor *d, size_t row)
 	char scratch[16];
 
 	buf_puts(b, b->data[b->len - 1] == '[' ? "{" : ",{");
-	json_text(b, "event", hooks[row].event);
-	json_text(b, "set", sets[hooks[row].set]);
+	json_put_text(b, "event", hooks[row].event);
+	json_put_text(b, "set", sets[hooks[row].set]);
 	json_programs(b, &hooks[row]);
-	json_flag(b, "required", hooks[row].required);
-	json_text(b, "state", states[d->hooks[row].state]);
-	json_flag(b, "used", d->hooks[row].chosen);
+	json_put_flag(b, "required", hooks[row].required);
+	json_put_text(b, "state", states[d->hooks[row].state]);
+	json_put_flag(b, "used", d->hooks[row].chosen);
 	if (d->hooks[row].error)
-		json_text(b, "errno", errno_name(d->hooks[row].error, scratch));
+		json_put_text(b, "errno", errno_name(d->hooks[row].error, scratch));
 	buf_putc(b, '}');
 }
 
 static void put_json(struct buf *b, const struct doctor *d)
 {
 	buf_putc(b, '{');
-	json_text(b, "schema", "portlog.doctor/1");
-	json_text(b, "version", PORTLOG_VERSION);
-	json_text(b, "verdict", !d->runs ? "no" : count_level(d, LEVEL_WARN) ? "limits" : "yes");
-	json_text(b, "hooks_used", d->using);
+	json_put_text(b, "schema", "portlog.doctor/1");
+	json_put_text(b, "version", PORTLOG_VERSION);
+	json_put_text(b, "verdict", !d->runs ? "no" : count_level(d, LEVEL_WARN) ? "limits" : "yes");
+	json_put_text(b, "hooks_used", d->using);
 	json_key(b, "findings");
 	buf_putc(b, '[');
 	for (size_t i = 0; i < d->n; i++)

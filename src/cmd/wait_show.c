@@ -288,7 +288,7 @@ static void json_address(struct buf *b, const struct address *addr)
 	char text[ADDRESS_TEXT_MAX];
 
 	if (address_text(addr, text))
-		json_text(b, "addr", text);
+		json_put_text(b, "addr", text);
 }
 
 static void json_process(struct buf *b, const struct view *v)
@@ -297,17 +297,17 @@ static void json_process(struct buf *b, const struct view *v)
 
 	if (!rec->pid)
 		return;
-	json_number(b, "pid", rec->pid);
+	json_put_number(b, "pid", rec->pid);
 	json_key(b, "comm");
 	json_string(b, rec->comm, strnlen(rec->comm, sizeof(rec->comm)));
-	json_number(b, "uid", rec->uid);
+	json_put_number(b, "uid", rec->uid);
 	if (v->owners_count > 1)
-		json_number(b, "owners_count", v->owners_count);
+		json_put_number(b, "owners_count", v->owners_count);
 	if (!v->process)
 		return;
-	json_text(b, "exe", v->process->exe);
-	json_text(b, "unit", v->process->where.unit);
-	json_text(b, "container", v->process->where.container_name);
+	json_put_text(b, "exe", v->process->exe);
+	json_put_text(b, "unit", v->process->where.unit);
+	json_put_text(b, "container", v->process->where.container_name);
 }
 
 static void json_socket(struct buf *b, const struct view *v, const char *kind)
@@ -316,12 +316,12 @@ static void json_socket(struct buf *b, const struct view *v, const char *kind)
 	uint64_t now_ns = clock_boot_ns();
 
 	buf_puts(b, b->data[b->len - 1] == '[' ? "{" : ",{");
-	json_text(b, "kind", kind);
+	json_put_text(b, "kind", kind);
 	json_address(b, &rec->addr);
-	json_number(b, "port", rec->port);
-	json_number(b, "sock_uid", rec->sock_uid);
+	json_put_number(b, "port", rec->port);
+	json_put_number(b, "sock_uid", rec->sock_uid);
 	if (rec->expires_ns > now_ns)
-		json_number(b, "expires_ms", (rec->expires_ns - now_ns) / 1000000);
+		json_put_number(b, "expires_ms", (rec->expires_ns - now_ns) / 1000000);
 	json_process(b, v);
 	buf_putc(b, '}');
 }
@@ -348,9 +348,9 @@ static void json_target(struct buf *b, const struct wait_scene *s, size_t i)
 	const struct target *t = &s->config->targets[i];
 
 	buf_puts(b, b->data[b->len - 1] == '[' ? "{" : ",{");
-	json_text(b, "proto", proto_name(t->proto));
+	json_put_text(b, "proto", proto_name(t->proto));
 	json_address(b, &t->addr);
-	json_number(b, "port", t->port);
+	json_put_number(b, "port", t->port);
 	json_key(b, "met");
 	json_bool(b, s->found[i].met);
 	if (!s->found[i].met && s->config->free) {
@@ -358,9 +358,9 @@ static void json_target(struct buf *b, const struct wait_scene *s, size_t i)
 		const char *kind;
 
 		explain_taken(s, t, &x, &kind);
-		json_text(b, "reason_code", x.code);
-		json_text(b, "reason", x.reason);
-		json_text(b, "hint", x.hint);
+		json_put_text(b, "reason_code", x.code);
+		json_put_text(b, "reason", x.reason);
+		json_put_text(b, "hint", x.hint);
 	}
 	json_key(b, "sockets");
 	buf_putc(b, '[');
@@ -375,14 +375,14 @@ void wait_show_json(struct buf *b, const struct wait_scene *s)
 	};
 
 	buf_putc(b, '{');
-	json_text(b, "schema", "portlog.wait/1");
-	json_text(b, "result", results[s->outcome->result]);
-	json_text(b, "until", s->config->free ? "free" : "listening");
-	json_number(b, "waited_us", s->outcome->waited_ns / 1000);
-	json_text(b, "how", s->outcome->how);
-	json_number(b, "netns", s->outcome->netns);
+	json_put_text(b, "schema", "portlog.wait/1");
+	json_put_text(b, "result", results[s->outcome->result]);
+	json_put_text(b, "until", s->config->free ? "free" : "listening");
+	json_put_number(b, "waited_us", s->outcome->waited_ns / 1000);
+	json_put_text(b, "how", s->outcome->how);
+	json_put_number(b, "netns", s->outcome->netns);
 	if (s->outcome->signal)
-		json_number(b, "signal", (uint64_t)s->outcome->signal);
+		json_put_number(b, "signal", (uint64_t)s->outcome->signal);
 	if (s->outcome->unsure) {
 		json_key(b, "unsure");
 		json_bool(b, true);

@@ -199,7 +199,7 @@ void json_key(struct buf *b, const char *name)
 	buf_printf(b, "\"%s\":", name);
 }
 
-void json_text(struct buf *b, const char *name, const char *text)
+void json_put_text(struct buf *b, const char *name, const char *text)
 {
 	if (!text || !*text)
 		return;
@@ -207,13 +207,13 @@ void json_text(struct buf *b, const char *name, const char *text)
 	json_cstring(b, text);
 }
 
-void json_number(struct buf *b, const char *name, uint64_t v)
+void json_put_number(struct buf *b, const char *name, uint64_t v)
 {
 	json_key(b, name);
 	json_u64(b, v);
 }
 
-void json_flag(struct buf *b, const char *name, bool v)
+void json_put_flag(struct buf *b, const char *name, bool v)
 {
 	json_key(b, name);
 	json_bool(b, v);

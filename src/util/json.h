@@ -22,8 +22,8 @@ void json_time(struct buf *b, int64_t wall_ns); /* quoted RFC 3339 UTC, nine dig
  */
 void json_next(struct buf *b);                  /* an entry of a list */
 void json_key(struct buf *b, const char *name); /* of a member; @name is plain */
-void json_text(struct buf *b, const char *name, const char *text);
-void json_number(struct buf *b, const char *name, uint64_t v);
-void json_flag(struct buf *b, const char *name, bool v);
+void json_put_text(struct buf *b, const char *name, const char *text);
+void json_put_number(struct buf *b, const char *name, uint64_t v);
+void json_put_flag(struct buf *b, const char *name, bool v);
 
 #endif

@@ -16,20 +16,20 @@
 static void put_true(struct buf *b, const char *name, bool v)
 {
 	if (v)
-		json_flag(b, name, true);
+		json_put_flag(b, name, true);
 }
 
 /* A moment of the boot clock; 0 is none. */
 static void put_moment(struct buf *b, const char *name, uint64_t ns)
 {
 	if (ns)
-		json_number(b, name, ns / NS_PER_US);
+		json_put_number(b, name, ns / NS_PER_US);
 }
 
 static void put_precision(struct buf *b, const char *name, uint8_t precision)
 {
 	if (precision)
-		json_text(b, name, precision_name((enum precision)precision));
+		json_put_text(b, name, precision_name((enum precision)precision));
 }
 
 static void put_comm(struct buf *b, const char comm[16])
@@ -47,9 +47,9 @@ static void put_owner(struct buf *b, const struct boot_row *row)
 	put_true(b, "held_before", row->held_before);
 	put_true(b, "unseen", row->unseen);
 	put_moment(b, "listening_us", row->held_before || row->unseen ? 0 : row->listened_ns);
-	json_flag(b, "listening", row->listened_ns);
+	json_put_flag(b, "listening", row->listened_ns);
 	if (row->again) {
-		json_number(b, "again", row->again);
+		json_put_number(b, "again", row->again);
 		put_moment(b, "again_us", row->again_ns);
 	}
 	if (!row->open)
@@ -58,7 +58,7 @@ static void put_owner(struct buf *b, const struct boot_row *row)
 		return;
 	json_key(b, "handed_to");
 	buf_putc(b, '{');
-	json_number(b, "pid", row->to.pid);
+	json_put_number(b, "pid", row->to.pid);
 	put_comm(b, row->to.comm);
 	buf_putc(b, '}');
 }
@@ -67,7 +67,7 @@ static void put_failure(struct buf *b, const struct boot_row *row)
 {
 	if (!row->had)
 		return;
-	json_number(b, "had_for_us", row->had_ns / NS_PER_US);
+	json_put_number(b, "had_for_us", row->had_ns / NS_PER_US);
 	put_precision(b, "had_for_precision", row->had_precision);
 }
 
@@ -79,18 +79,18 @@ static void put_holder(struct buf *b, const struct boot_row *row)
 
 	json_key(b, "holder");
 	buf_putc(b, '{');
-	json_text(b, "kind", holder_kind_name(h->kind));
+	json_put_text(b, "kind", holder_kind_name(h->kind));
 	if (h->pid) {
-		json_number(b, "pid", h->pid);
+		json_put_number(b, "pid", h->pid);
 		put_comm(b, h->comm);
-		json_number(b, "uid", h->uid);
+		json_put_number(b, "uid", h->uid);
 	}
-	json_text(b, "exe", p ? p->exe : NULL);
-	json_text(b, "unit", p ? p->where.unit : NULL);
-	json_text(b, "proto", proto_name(row->view->rec->proto));
+	json_put_text(b, "exe", p ? p->exe : NULL);
+	json_put_text(b, "unit", p ? p->where.unit : NULL);
+	json_put_text(b, "proto", proto_name(row->view->rec->proto));
 	if (address_text(&row->view->rec->addr, addr))
-		json_text(b, "addr", addr);
-	json_number(b, "port", row->view->rec->port);
+		json_put_text(b, "addr", addr);
+	json_put_number(b, "port", row->view->rec->port);
 	put_true(b, "last_owner", h->last_owner);
 	buf_putc(b, '}');
 }
@@ -108,8 +108,8 @@ static void put_row(struct buf *b, const struct boot_row *row, const struct boot
 {
 	json_next(b);
 	buf_putc(b, '{');
-	json_text(b, "row", kinds[row->kind].word);
-	json_number(b, "at_us", row->time_ns / NS_PER_US);
+	json_put_text(b, "row", kinds[row->kind].word);
+	json_put_number(b, "at_us", row->time_ns / NS_PER_US);
 	put_precision(b, "at_precision", row->precision);
 	kinds[row->kind].put(b, row);
 	/* Of a holder there was no event: that of the failure is a row of its own. */
@@ -139,9 +139,9 @@ static void put_gap(struct buf *b, uint64_t from_ns, uint64_t to_ns)
 {
 	json_next(b);
 	buf_putc(b, '{');
-	json_number(b, "from_us", from_ns / NS_PER_US);
+	json_put_number(b, "from_us", from_ns / NS_PER_US);
 	if (to_ns != UINT64_MAX)
-		json_number(b, "to_us", to_ns / NS_PER_US);
+		json_put_number(b, "to_us", to_ns / NS_PER_US);
 	buf_putc(b, '}');
 }
 
@@ -165,19 +165,19 @@ int boot_json(const struct boot *b, const struct boot_form *form, struct buf *ou
 	const char *end = b->o.times.finished_ns ? "finished" : b->o.booting ? "booting" : "unknown";
 
 	buf_puts(out, "{\"schema\":\"portlog.boot/1\"");
-	json_text(out, "boot_id", b->session.boot_id);
-	json_text(out, "hostname", b->session.hostname);
-	json_text(out, "kernel", b->session.kernel);
-	json_text(out, "hooks", b->hooks);
+	json_put_text(out, "boot_id", b->session.boot_id);
+	json_put_text(out, "hostname", b->session.hostname);
+	json_put_text(out, "kernel", b->session.kernel);
+	json_put_text(out, "hooks", b->hooks);
 	put_moment(out, "hooks_on_us", b->on_ns);
 	put_systemd(out, &b->o.times);
-	json_text(out, "end", end);
+	json_put_text(out, "end", end);
 	put_moment(out, "until_us", b->end_ns == UINT64_MAX ? 0 : b->end_ns);
 	put_true(out, "beginning_missing", b->cut);
 	put_gaps(out, b);
-	json_number(out, "lost", b->lost);
+	json_put_number(out, "lost", b->lost);
 	if (b->left_out)
-		json_number(out, "left_out", b->left_out);
+		json_put_number(out, "left_out", b->left_out);
 	json_key(out, "rows");
 	buf_putc(out, '[');
 	for (size_t i = 0; i < b->n_order; i++)

@@ -27,7 +27,7 @@ static void put_address(struct buf *b, const struct address *addr)
 	char text[ADDRESS_TEXT_MAX];
 
 	if (address_text(addr, text))
-		json_text(b, "addr", text);
+		json_put_text(b, "addr", text);
 }
 
 static const char *answer_word(enum answer a)
@@ -41,12 +41,13 @@ static void put_verdict(struct buf *b, const struct verdict *v, bool streams)
 {
 	char scratch[16];
 
-	json_text(b, "bind", answer_word(v->bind));
+	json_put_text(b, "bind", answer_word(v->bind));
 	if (streams)
-		json_text(b, "listen", answer_word(v->listen));
+		json_put_text(b, "listen", answer_word(v->listen));
 	if (v->bind_error || v->listen_error)
-		json_text(b, "errno", errno_name(v->bind_error ? v->bind_error : v->listen_error, scratch));
-	json_text(b, "missing", missing_name(v->missing));
+		json_put_text(b, "errno",
+			      errno_name(v->bind_error ? v->bind_error : v->listen_error, scratch));
+	json_put_text(b, "missing", missing_name(v->missing));
 }
 
 static void put_variant(struct buf *b, const char *name, const struct verdict *v, bool streams)
@@ -63,43 +64,44 @@ static void put_process(struct buf *b, const struct holder *h)
 
 	if (!h->pid)
 		return;
-	json_number(b, "pid", h->pid);
+	json_put_number(b, "pid", h->pid);
 	json_key(b, "comm");
 	json_string(b, h->comm, strnlen(h->comm, sizeof(h->comm)));
-	json_number(b, "uid", h->uid);
+	json_put_number(b, "uid", h->uid);
 	if (!p)
 		return;
-	json_text(b, "exe", p->exe);
-	json_text(b, "unit", p->where.unit);
-	json_text(b, "container", p->where.container_name ? p->where.container_name : p->where.container_id);
+	json_put_text(b, "exe", p->exe);
+	json_put_text(b, "unit", p->where.unit);
+	json_put_text(b, "container",
+		      p->where.container_name ? p->where.container_name : p->where.container_id);
 }
 
 static void put_options(struct buf *b, const struct holder *h)
 {
 	if (!h->has_options)
 		return;
-	json_flag(b, "reuseaddr", h->options & OPT_REUSEADDR);
-	json_flag(b, "reuseport", h->options & OPT_REUSEPORT);
+	json_put_flag(b, "reuseaddr", h->options & OPT_REUSEADDR);
+	json_put_flag(b, "reuseport", h->options & OPT_REUSEPORT);
 	if (h->family == AF_INET6)
-		json_flag(b, "v6only", h->v6only);
+		json_put_flag(b, "v6only", h->v6only);
 }
 
 static void put_holder(struct buf *b, const struct port_answer *a, const struct holder *h)
 {
 	json_next(b);
 	buf_putc(b, '{');
-	json_text(b, "kind", holder_kind_name(h->kind));
+	json_put_text(b, "kind", holder_kind_name(h->kind));
 	put_process(b, h);
-	json_number(b, "socket_uid", h->sock_uid);
+	json_put_number(b, "socket_uid", h->sock_uid);
 	put_address(b, &h->addr);
 	put_options(b, h);
 	if (h->inode)
-		json_number(b, "inode", h->inode);
+		json_put_number(b, "inode", h->inode);
 	if (h->owners_count > 1)
-		json_number(b, "owners_count", h->owners_count);
+		json_put_number(b, "owners_count", h->owners_count);
 	if (h->since_precision) {
 		put_moment(b, "since", a, h->since_ns);
-		json_text(b, "since_precision", precision_name((enum precision)h->since_precision));
+		json_put_text(b, "since_precision", precision_name((enum precision)h->since_precision));
 	}
 	put_moment(b, "expires", a, h->expires_ns);
 	buf_putc(b, '}');
@@ -115,7 +117,7 @@ static void put_holders(struct buf *b, const struct port_answer *a, const struct
 		put_holder(b, a, &ask->in_way[i]);
 	buf_putc(b, ']');
 	if (ask->n_in_way > HOLDERS_TOLD)
-		json_number(b, "holders_count", ask->n_in_way);
+		json_put_number(b, "holders_count", ask->n_in_way);
 }
 
 static void put_ask(struct buf *b, const struct port_answer *a, const struct ask *ask, bool hints)
@@ -127,16 +129,16 @@ static void put_ask(struct buf *b, const struct port_answer *a, const struct ask
 	put_address(b, &ask->asker.addr);
 	put_verdict(b, &ask->verdict, streams);
 	if (ask->verdict.race)
-		json_flag(b, "race", true);
-	json_text(b, "reason_code", ask->explanation.code);
+		json_put_flag(b, "race", true);
+	json_put_text(b, "reason_code", ask->explanation.code);
 	put_variant(b, "without_reuseaddr", &ask->bare, streams);
 	put_variant(b, "with_reuseport", &ask->shared, streams);
 	if (!verdict_equal(&ask->allowed, &ask->verdict))
 		put_variant(b, "with_privilege", &ask->allowed, streams);
 	put_holders(b, a, ask);
 	if (hints && ask->explanation.code) {
-		json_text(b, "reason", ask->explanation.reason);
-		json_text(b, "hint", ask->explanation.hint);
+		json_put_text(b, "reason", ask->explanation.reason);
+		json_put_text(b, "hint", ask->explanation.hint);
 	}
 	buf_putc(b, '}');
 }
@@ -145,8 +147,8 @@ static void put_netns(struct buf *b, uint32_t id, const char *name)
 {
 	json_key(b, "netns");
 	buf_putc(b, '{');
-	json_number(b, "id", id);
-	json_text(b, "name", name);
+	json_put_number(b, "id", id);
+	json_put_text(b, "name", name);
 	buf_putc(b, '}');
 }
 
@@ -156,11 +158,11 @@ static void put_asker(struct buf *b, const struct port_answer *a)
 
 	json_key(b, "asker");
 	buf_putc(b, '{');
-	json_number(b, "uid", a->uid);
-	json_text(b, "user_name", a->user_name);
-	json_flag(b, "reuseaddr", options & OPT_REUSEADDR);
-	json_flag(b, "reuseport", options & OPT_REUSEPORT);
-	json_flag(b, "v6only", options & OPT_V6ONLY);
+	json_put_number(b, "uid", a->uid);
+	json_put_text(b, "user_name", a->user_name);
+	json_put_flag(b, "reuseaddr", options & OPT_REUSEADDR);
+	json_put_flag(b, "reuseport", options & OPT_REUSEPORT);
+	json_put_flag(b, "v6only", options & OPT_V6ONLY);
 	buf_putc(b, '}');
 }
 
@@ -179,7 +181,7 @@ static void put_elsewhere(struct buf *b, const struct port_answer *a)
 		buf_putc(b, '}');
 	}
 	buf_putc(b, ']');
-	json_number(b, "elsewhere_count", a->n_elsewhere);
+	json_put_number(b, "elsewhere_count", a->n_elsewhere);
 }
 
 static void put_bound_for(struct buf *b, const struct bound_for *f)
@@ -188,9 +190,9 @@ static void put_bound_for(struct buf *b, const struct bound_for *f)
 		return;
 	json_key(b, "bound_for");
 	buf_putc(b, '{');
-	json_text(b, "unit", f->unit);
-	json_text(b, "service", f->service);
-	json_text(b, "container", f->container);
+	json_put_text(b, "unit", f->unit);
+	json_put_text(b, "service", f->service);
+	json_put_text(b, "container", f->container);
 	buf_putc(b, '}');
 }
 
@@ -198,13 +200,13 @@ void why_json(const struct port_answer *a, const struct session *session, bool h
 {
 	buf_puts(out, "{\"schema\":\"portlog.why/1\"");
 	put_moment(out, "ts", a, a->now_ns);
-	json_text(out, "boot_id", session->boot_id);
-	json_text(out, "hostname", session->hostname);
-	json_text(out, "proto", proto_name(a->proto));
-	json_number(out, "port", a->port);
-	json_text(out, "service", a->service);
+	json_put_text(out, "boot_id", session->boot_id);
+	json_put_text(out, "hostname", session->hostname);
+	json_put_text(out, "proto", proto_name(a->proto));
+	json_put_number(out, "port", a->port);
+	json_put_text(out, "service", a->service);
 	put_netns(out, a->netns, a->netns_name);
-	json_flag(out, "may_fail", answer_may_fail(a));
+	json_put_flag(out, "may_fail", answer_may_fail(a));
 	put_asker(out, a);
 	json_key(out, "binds");
 	buf_putc(out, '[');
@@ -212,12 +214,12 @@ void why_json(const struct port_answer *a, const struct session *session, bool h
 		put_ask(out, a, &a->asks[i], hints);
 	buf_putc(out, ']');
 	put_bound_for(out, &a->bound_for);
-	json_flag(out, "ephemeral", a->ephemeral);
-	json_flag(out, "reserved", a->reserved);
+	json_put_flag(out, "ephemeral", a->ephemeral);
+	json_put_flag(out, "reserved", a->reserved);
 	if (a->unprivileged_port_start >= 0)
-		json_flag(out, "privileged", a->port < a->unprivileged_port_start);
-	json_text(out, "redirect", a->redirect);
+		json_put_flag(out, "privileged", a->port < a->unprivileged_port_start);
+	json_put_text(out, "redirect", a->redirect);
 	put_elsewhere(out, a);
-	json_flag(out, "sees_owners", a->sees_owners);
+	json_put_flag(out, "sees_owners", a->sees_owners);
 	buf_puts(out, "}\n");
 }
