@@ -111,7 +111,6 @@ static const struct {
 	const char *lost;
 } capabilities[] = {
 	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "BPF; other network namespaces" },
-	{ CAP_NET_ADMIN, "CAP_NET_ADMIN", "the hooks on the cgroup hierarchy" },
 	{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE",
 	  "programs and arguments of other users' processes that are there already" },
 };
