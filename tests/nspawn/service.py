@@ -57,6 +57,17 @@ def watched_closely():
     ok(shown("ActiveState") == "active", "it can be restarted")
 
 
+def enabled():
+    """The line that make install prints, and its opposite."""
+    must("systemctl", "disable", "--now", "portlog")
+    off = shown("ActiveState"), shown("UnitFileState")
+    with open("/out/install", encoding="utf-8") as file:
+        line = file.read().splitlines()[-1].split("sudo ")[1]
+    must("sh", "-c", line)
+    ok(off == ("inactive", "disabled") and (shown("ActiveState"), shown("UnitFileState")) == ("active", "enabled"),
+       f"the line that is printed at its installation enables and starts it: {line}")
+
+
 def its_line():
     with listener(7001), contextlib.suppress(OSError):
         listener(7001)
@@ -181,7 +192,7 @@ def after_a_refusal():
 
 
 BOOTS = [
-    ((watched_closely, its_line, reloaded, locked_out, hung, killed, read_only, nothing_was_denied), "", ()),
+    ((watched_closely, enabled, its_line, reloaded, locked_out, hung, killed, read_only, nothing_was_denied), "", ()),
     ((after_a_reboot,), "", ("-ff",)),
     ((after_a_crash,), "[Service]\nExecStart=\nExecStart=/bin/sleep infinity\n", ()),
     ((after_a_hang,), "[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_SYS_PTRACE\n", ()),
