@@ -31,7 +31,7 @@ def nginx():
 
 def nginx_is_taken():
     pid = rogue("rogue-web", 80)
-    trace.wait_for("listen", 80)
+    trace.wait_for("listen", 80, unit="rogue-web.service")
     systemctl("start", "nginx")
     event = clash(trace, "nginx: its unit fails against a rogue that was first", 80, "nginx", ("python3", pid, "rogue-web.service"),
           unit="nginx.service")
