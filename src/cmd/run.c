@@ -288,6 +288,11 @@ static void run_close(struct run *r)
 	show_done(&r->show);
 	if (r->o->log && r->show.fd >= 0)
 		close(r->show.fd);
+	if (r->o->log && r->show.error) {
+		r->show.fd = STDERR_FILENO;
+		r->show.json = false;
+		show_say(&r->show, "write %s: %s: not all is in it", r->o->log, strerror(r->show.error));
+	}
 	if (r->signal_fd >= 0)
 		close(r->signal_fd);
 }

@@ -14,8 +14,11 @@
 
 static void write_now(struct show *s, struct buf *b)
 {
-	if (b->len)
-		(void)buf_write(b, s->fd); /* whoever has closed it does not want to know */
+	int r = b->len ? buf_write(b, s->fd) : 0;
+
+	if (r < 0 &&
+	    !s->error) /* whoever has closed standard error does not want to know; of a log it is said */
+		s->error = -r;
 	buf_reset(b);
 }
 

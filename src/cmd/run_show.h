@@ -14,6 +14,7 @@
 
 struct show {
 	int fd;          /* where to */
+	int error;       /* of the first write that failed; 0: none has */
 	bool json;       /* events alone, no sentence */
 	bool quiet;      /* failures alone */
 	bool ready;      /* the tracing half is */

@@ -345,6 +345,9 @@ run --bogus -- true
 check status_is 2
 check has err "unknown option '--bogus'"
 check lacks err "filter"
+run -j --log /dev/full -- true
+check status_is 0
+check has err "portlog: write /dev/full: No space left on device"
 run --log /no/such/folder/log -- true
 check status_is 3
 report "bad usage is refused before anything starts" "$problem"
