@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* record: the recorder, which keeps every event in a history on disk. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,19 @@ struct recorder {
 static struct writer_gauge gauges[WRITER_SINKS_MAX];
 static struct metrics_board board = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/*
+ * To standard error in one write (threads share it), and done with @b. Where nobody reads it nothing is said, rather than
+ * waited: a pipe that can be written takes PIPE_BUF bytes at once (pipe(7)).
+ */
+static void talk(struct buf *b)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&p, 1, 0) > 0 && p.revents & POLLOUT)
+		(void)buf_write(b, STDERR_FILENO);
+	buf_done(b);
+}
+
 static void say_text(struct buf *b, const char *before, const char *text)
 {
 	buf_visible(b, before, strlen(before));
@@ -162,7 +176,7 @@ static void buf_story(struct buf *b, const char *before, const char *story, cons
 		say_line(b, "portlog: ", remedy);
 }
 
-/* "works again; 1,204 events were missed", and other news of a sink. In one write: threads share standard error. */
+/* "works again; 1,204 events were missed", and other news of a sink. */
 static void say(void *arg, const struct writer_news *news)
 {
 	struct recorder *rec = arg;
@@ -187,8 +201,7 @@ static void say(void *arg, const struct writer_news *news)
 			buf_printf(&b, "; %s event%s missed", count, news->missed == 1 ? " was" : "s were");
 		buf_putc(&b, '\n');
 	}
-	(void)buf_write(&b, STDERR_FILENO);
-	buf_done(&b);
+	talk(&b);
 }
 
 static void say_story(const char *sink)
@@ -198,8 +211,7 @@ static void say_story(const char *sink)
 
 	snprintf(before, sizeof(before), "portlog: %s: ", sink);
 	buf_story(&b, before, fail_story(), fail_remedy());
-	(void)buf_write(&b, STDERR_FILENO);
-	buf_done(&b);
+	talk(&b);
 }
 
 /* What time does not mend: better said now than in a log that nobody reads. */
@@ -297,8 +309,7 @@ static void recorder_figures(void *arg)
 			   (unsigned long long)(s->gauge->queued + 1023) / 1024,
 			   s->gauge->failing ? "; it fails" : "");
 	}
-	(void)buf_write(&b, STDERR_FILENO);
-	buf_done(&b);
+	talk(&b);
 }
 
 static void recorder_stopping(void *arg)

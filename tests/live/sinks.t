@@ -198,7 +198,39 @@ def unread(folder):
     print(f"# {sum(lost)} of {json.loads(lines[-1])['seq']} events were missed")
 
 
+def unheard(folder):
+    """Nobody reads what the recorder says of a sink that misses events."""
+    os.mkdir(folder)
+    store, pipe = folder + "/history.db", folder + "/pipe"
+    os.mkfifo(pipe)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    process = subprocess.Popen([recording.PORTLOG, "record", "-q", "-N", recording.NETNS, "--store", store, "--queue", "1M",
+                                "--sink", "ndjson:" + pipe, "--metrics-file", folder + "/x.prom"], stderr=writer)
+    os.close(writer)
+    await_history(store, lambda e: e["action"] == "synced")
+    for _ in range(10):
+        for _ in range(50):
+            clash(7250)
+        seen = barrier(store)
+    fact("a standard error that nobody reads does not stop the recorder", seen is not None)
+    process.terminate()
+    fact("nor keep it from ending", process.wait(PATIENCE_S) == 0)
+    missed = figures(folder + "/x.prom")[f'portlog_sink_missed_events_total{{sink="ndjson:{pipe}"}}']
+    fact("and what was missed is counted", int(missed) > 0, missed)
+    os.close(reader)
+
+
 # ---- journald ----
+
+
+PATH_SINK = "journald:/run/systemd/journal/socket"
+EVENT_ID = "b8ca27281a287c29a70a2df7a3e886f4"  # of what is no failure: three events of a clash
 
 
 def journald():
@@ -234,6 +266,24 @@ def in_unit(unit, port):
     return done
 
 
+def paused(store, daemon, r):
+    """journald is there and reads nothing."""
+    daemon.send_signal(signal.SIGSTOP)
+
+    def told():
+        clash(7350)
+        return any("takes nothing" in line for line in r.err.lines)
+
+    fact("a journald that reads nothing is told", await_true(told), r.err.lines)
+    barrier(store)
+    daemon.send_signal(signal.SIGCONT)
+    fact("and works again when it reads", r.err.await_line(lambda l: PATH_SINK + ": works again" in l) is not None, r.err.lines)
+    made = len([e for e in events(store, "port", "7350", "netns", recording.NETNS) if e.get("socket")])
+    await_true(lambda: len(journal("PORTLOG_PORT=7350", "MESSAGE_ID=" + EVENT_ID)) >= made * 3 // 4)
+    fact("then it has all", len(journal("PORTLOG_PORT=7350", "MESSAGE_ID=" + EVENT_ID)) == made * 3 // 4,
+         made, len(journal("PORTLOG_PORT=7350", "MESSAGE_ID=" + EVENT_ID)))
+
+
 def journaled(folder):
     if not has("journald shows a clash in the log of its unit", "systemd-journald", "journalctl"):
         return
@@ -245,7 +295,7 @@ def journaled(folder):
     unit, start = f"portlog-test-{os.getpid()}.service", "0123456789abcdef0123456789abcdef"
     os.symlink(start, "/run/systemd/units/invocation:" + unit)
     daemon = journald()
-    r = Recorder(store, "--sink", "journald")
+    r = Recorder(store, "--sink", "journald", "--sink", PATH_SINK + " port 7350 and not failed")
     await_history(store, lambda e: e["action"] == "synced")
     done = in_unit(unit, 7300)
     entries = await_journal("-u", unit)
@@ -269,6 +319,7 @@ def journaled(folder):
     barrier(store)
     daemon = journald()
     fact("and found again by itself", r.err.await_line(lambda l: "journald: works again" in l) is not None, r.err.lines)
+    paused(store, daemon, r)
     fact("what waited is in it", len(await_journal("PORTLOG_PORT=7302")) == 1 and len(await_journal("PORTLOG_PORT=7303")) == 1,
          journal("PORTLOG_ACTION=bind"))
     fact("nothing was missed", not any("missed" in line for line in r.err.lines), r.err.lines)
@@ -315,4 +366,4 @@ def measured(folder):
         fact("promtool finds nothing wrong with it", (done.returncode, done.stdout, done.stderr) == (0, "", ""), done)
 
 
-sys.exit(recording.run((files, rotated, unread, journaled, measured)))
+sys.exit(recording.run((files, rotated, unread, unheard, journaled, measured)))

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -277,6 +278,51 @@ static void a_pipe_that_nobody_reads_is_waited_for(void **state)
 	close(fd);
 }
 
+/* What a shell or a service manager gave us: @fds are the two ends. */
+static void standard_output(struct stage *s, const int fds[2])
+{
+	int kept = dup(STDOUT_FILENO), flags = fcntl(fds[1], F_GETFL), r;
+	auto_free char *text = NULL;
+
+	assert_true(kept >= 0 && dup2(fds[1], STDOUT_FILENO) >= 0);
+	r = open_sink(s, "-");
+	if (!r)
+		r = give(s, 1);
+	if (!r)
+		r = flush(s);
+	if (!r)
+		r = sink_ndjson_file.reopen(s->sink);
+	if (!r)
+		r = give(s, 2);
+	if (!r)
+		r = flush(s);
+	dup2(kept, STDOUT_FILENO);
+	close(kept);
+	assert_int_equal(r, 0);
+	assert_int_equal(fcntl(fds[1], F_GETFL), flags); /* others have it too */
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	text = read_all(fds[0]);
+	assert_int_equal(lines_check(text, 1), 3);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void a_pipe_is_fine_as_standard_output(void **state)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	standard_output(*state, fds);
+}
+
+static void so_is_a_socket(void **state)
+{
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	standard_output(*state, fds);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -288,6 +334,8 @@ int main(void)
 		TEST(many_lines_are_not_kept_until_the_flush),
 		TEST(a_file_that_was_renamed_keeps_what_came_before),
 		TEST(a_pipe_that_nobody_reads_is_waited_for),
+		TEST(a_pipe_is_fine_as_standard_output),
+		TEST(so_is_a_socket),
 	};
 #undef TEST
 
