@@ -36,7 +36,7 @@ fact "it installs into DESTDIR" $? "$said"
 last=$(tail -n 1 <<< "$said")
 [[ $last == *"sudo systemctl enable --now portlog" ]]
 fact "it says how to enable the service" $? "$last"
-[ -z "$(find "$work/root" -path '*/etc/*' -o -name '*.wants')" ]
+[ -z "$(find "$work/root" -path '*/etc/systemd*' -o -name '*.wants')" ]
 fact "it does not enable it" $? "$(find "$work/root")"
 unit=$work/root/usr/local/lib/systemd/system/portlog.service
 grep -q '^ExecStart=/usr/local/bin/portlog record ' "$unit" && ! grep -q @bindir@ "$unit"
