@@ -16,7 +16,9 @@ struct ring {
 	int fd;
 	size_t size;
 	size_t page;
-	uint64_t *consumer;       /* our position; one page, writable */
+	uint64_t read;            /* our position */
+	bool held;                /* what was read stays until it is released */
+	uint64_t *consumer;       /* what is released to the producers; one page, writable */
 	const uint64_t *producer; /* theirs; one page, then the data twice */
 	const unsigned char *data;
 };
@@ -56,6 +58,7 @@ int ring_open(int map_fd, size_t size, struct ring **ret)
 	}
 	r->producer = map;
 	r->data = (const unsigned char *)map + r->page;
+	r->read = ring_released(r);
 	*ret = r;
 	return 0;
 }
@@ -63,29 +66,29 @@ int ring_open(int map_fd, size_t size, struct ring **ret)
 int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *data, size_t len), void *arg,
 	       size_t *ret_n)
 {
-	uint64_t at = __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
-	uint64_t end = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+	uint64_t end = ring_produced(r);
 	size_t n = 0;
 	int result = 0;
 
-	while (at < end && n < max && !result) {
-		const unsigned char *head = r->data + (at & (r->size - 1));
+	while (r->read < end && n < max && !result) {
+		const unsigned char *head = r->data + (r->read & (r->size - 1));
 		uint32_t word = __atomic_load_n((const uint32_t *)head, __ATOMIC_ACQUIRE);
 		uint32_t len = word & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
 
 		if (word & BPF_RINGBUF_BUSY_BIT)
 			break;
+		r->read += ring_record_size(len);
 		if (!(word & BPF_RINGBUF_DISCARD_BIT)) {
 			result = each(arg, head + BPF_RINGBUF_HDR_SZ, len);
 			n++;
 		}
-		at += ring_record_size(len);
-		if (n % RELEASE_EVERY == 0)
-			__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
-		if (at >= end)
-			end = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+		if (!r->held && n % RELEASE_EVERY == 0)
+			ring_release(r, r->read);
+		if (r->read >= end)
+			end = ring_produced(r);
 	}
-	__atomic_store_n(r->consumer, at, __ATOMIC_RELEASE);
+	if (!r->held)
+		ring_release(r, r->read);
 	*ret_n = n;
 	return result;
 }
@@ -97,11 +100,27 @@ size_t ring_record_size(size_t len)
 
 bool ring_is_empty(const struct ring *r)
 {
-	return __atomic_load_n(r->producer, __ATOMIC_SEQ_CST) ==
-	       __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
+	return __atomic_load_n(r->producer, __ATOMIC_SEQ_CST) == r->read;
 }
 
 uint64_t ring_position(const struct ring *r)
+{
+	return r->read;
+}
+
+void ring_hold(struct ring *r, uint64_t position)
+{
+	r->held = true;
+	if (position > r->read && position <= ring_produced(r))
+		r->read = position;
+}
+
+void ring_release(struct ring *r, uint64_t position)
+{
+	__atomic_store_n(r->consumer, position, __ATOMIC_RELEASE);
+}
+
+uint64_t ring_released(const struct ring *r)
 {
 	return __atomic_load_n(r->consumer, __ATOMIC_RELAXED);
 }

@@ -355,6 +355,81 @@ static void another_reader_goes_on_where_the_last_one_stopped(void **state)
 	assert_memory_equal(f->seen, "ab", 2);
 }
 
+static void what_is_held_stays_until_it_is_released(void **state)
+{
+	struct fake *f = *state;
+
+	ring_hold(f->ring, 0);
+	produce(f, 'a', 8, 0);
+	produce(f, 'b', 8, 0);
+	assert_int_equal(drain(f, 10), 2);
+	assert_int_equal(ring_position(f->ring), 32);
+	assert_int_equal(*f->consumer, 0);
+	assert_true(ring_is_empty(f->ring));
+	ring_release(f->ring, 16);
+	assert_int_equal(ring_released(f->ring), 16);
+	assert_int_equal(*f->consumer, 16);
+	assert_int_equal(drain(f, 10), 0);
+	assert_int_equal(*f->consumer, 16);
+}
+
+/* The next reader, when the one that held it was killed. */
+static void what_was_held_is_read_again_but_for_what_is_known(void **state)
+{
+	struct fake *f = *state;
+
+	ring_hold(f->ring, 0);
+	for (unsigned char c = 'a'; c < 'e'; c++)
+		produce(f, c, 8, 0);
+	assert_int_equal(drain(f, 10), 4);
+	ring_release(f->ring, 16);
+	f->ring = ring_close(f->ring);
+	assert_int_equal(ring_open(f->fd, f->size, &f->ring), 0);
+	ring_hold(f->ring, 32);
+	assert_int_equal(drain(f, 10), 2);
+	assert_memory_equal(f->seen, "abcdcd", 6);
+}
+
+static void a_position_that_cannot_be_is_not_believed(void **state)
+{
+	struct fake *f = *state;
+
+	produce(f, 'a', 8, 0);
+	produce(f, 'b', 8, 0);
+	*f->consumer = 16;
+	f->ring = ring_close(f->ring);
+	assert_int_equal(ring_open(f->fd, f->size, &f->ring), 0);
+	ring_hold(f->ring, 48); /* more than was produced */
+	assert_int_equal(ring_position(f->ring), 16);
+	ring_hold(f->ring, 0); /* released already */
+	assert_int_equal(ring_position(f->ring), 16);
+	assert_int_equal(drain(f, 10), 1);
+	assert_memory_equal(f->seen, "b", 1);
+}
+
+static uint64_t ends[2];
+
+static int note_position(void *arg, const void *data, size_t len)
+{
+	struct fake *f = arg;
+
+	ends[f->n_seen] = ring_position(f->ring);
+	return see(arg, data, len);
+}
+
+static void who_is_handed_a_record_can_ask_where_it_ends(void **state)
+{
+	struct fake *f = *state;
+	size_t n;
+
+	produce(f, 'a', 8, 0);
+	produce(f, 'x', 8, BPF_RINGBUF_DISCARD_BIT);
+	produce(f, 'b', 24, 0);
+	assert_int_equal(ring_drain(f->ring, 10, note_position, f, &n), 0);
+	assert_int_equal(ends[0], 16);
+	assert_int_equal(ends[1], 64);
+}
+
 static void what_is_no_ring_is_an_error(void **state)
 {
 	struct ring *ring = (struct ring *)1;
@@ -384,6 +459,10 @@ int main(void)
 		RING_TEST(a_long_drain_gives_room_back_on_its_way),
 		RING_TEST(what_comes_while_draining_is_handed_over_too),
 		RING_TEST(another_reader_goes_on_where_the_last_one_stopped),
+		RING_TEST(what_is_held_stays_until_it_is_released),
+		RING_TEST(what_was_held_is_read_again_but_for_what_is_known),
+		RING_TEST(a_position_that_cannot_be_is_not_believed),
+		RING_TEST(who_is_handed_a_record_can_ask_where_it_ends),
 		RING_TEST(what_is_no_ring_is_an_error),
 	};
 
