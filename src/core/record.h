@@ -127,6 +127,7 @@ struct record {
 	bool has_process; /* pid, tid, ppid, uid, gid, comm are valid */
 	bool hook_addr;   /* the call got as far as the protocol's bind (the address is the kernel's copy) */
 	bool correction;  /* told by a resync */
+	bool pinned;      /* start: the hooks were there, nothing before it is missing; stop: they stay */
 	bool v6only; /* as the kernel has it, which sets it itself for most addresses; OPT_V6ONLY is the user's */
 	bool bhash2;       /* it is in the kernel's second table of bound sockets (6.1 and later) */
 	bool by_family;    /* that table compares families: a mapped wildcard is not seen (until 6.7) */
@@ -243,6 +244,8 @@ struct session {
 	const char *const *blind; /* what this set cannot see; NULL-terminated, may be NULL */
 	uint32_t host_netns;      /* inode of pid 1's network namespace; 0 unknown */
 	int64_t boot_offset_ns;   /* wall clock minus boot clock, now */
+	uint64_t ring;            /* the ring that events come from, where it outlives the recorder; else 0 */
+	uint64_t sk_mask;         /* addresses of sockets are kept on disk by this alone; 0: not at all */
 };
 
 /*

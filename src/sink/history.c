@@ -140,6 +140,15 @@ static int history_write(void *state, const struct view *v)
 	return 0;
 }
 
+static int history_place(void *state, struct sink_place place)
+{
+	struct history *h = state;
+
+	int r = h->store ? store_place(h->store, place.ring, place.position) : 0;
+
+	return r ? file_failed(h, r) : 0;
+}
+
 static int history_flush(void *state)
 {
 	struct history *h = state;
@@ -231,6 +240,7 @@ const struct sink_ops sink_history = {
 	.open = history_open,
 	.write = history_write,
 	.tick = history_tick,
+	.place = history_place,
 	.flush = history_flush,
 	.undo = history_undo,
 	.lost = history_lost,

@@ -35,6 +35,11 @@ struct sink_options {
 	size_t n_only;
 };
 
+/* Of a source that outlives the program: @ring is its name, @position what was read of it, bytes since it was made. */
+struct sink_place {
+	uint64_t ring, position;
+};
+
 struct sink_ops {
 	const char *name;
 	/* 0 or negative errno with a story. */
@@ -53,6 +58,15 @@ struct sink_ops {
 	void (*undo)(void *state);
 	/* SIGHUP: let go of the file and open what now has its name. 0 or negative errno with a story. NULL: nothing to do. */
 	int (*reopen)(void *state);
+	/*
+	 * For a source that is read anew from where it was kept (a ring that outlives the program). mark: all events that
+	 * come from what lies before @place have been told. kept: up to where all is on disk. full: no more, please.
+	 * place: to be kept with what is flushed next. NULL: such a source cannot be kept.
+	 */
+	void (*mark)(void *state, struct sink_place place);
+	struct sink_place (*kept)(void *state);
+	bool (*full)(void *state);
+	int (*place)(void *state, struct sink_place place);
 	/* Events that found no room since it was opened, as far as they are to be told now. NULL: none ever. */
 	uint64_t (*lost)(void *state);
 	/* What could not be shown any more is dropped; frees @state. NULL is fine. */

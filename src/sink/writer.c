@@ -28,13 +28,17 @@
 struct item {
 	struct view *view; /* NULL: open the file anew */
 	size_t size;
+	bool whole;              /* the last one before a mark */
+	struct sink_place place; /* of that mark */
 };
 
-/* A ring of items: [head, at) written and not flushed, [at, tail) to be written. */
+/* A ring of items: [head, at) written and not flushed, [at, ready) to be written, [ready, tail) wait for a mark. */
 struct queue {
 	struct item *items;
 	size_t room; /* a power of two */
-	size_t head, at, tail;
+	size_t head, at, ready, tail;
+	bool held;                /* there are marks */
+	struct sink_place marked; /* the last one */
 	size_t bytes;
 	size_t bytes_max;
 };
@@ -67,7 +71,9 @@ struct outlet {
 	uint64_t retry_ns; /* not before; 0: it works */
 	uint64_t tick_ns;  /* when it wants to be called; 0: not */
 	bool tick_failed;
-	uint64_t end_ns; /* when it has to end, whatever is left; 0: nobody asked */
+	bool whole;              /* what was written ends at a mark */
+	struct sink_place place; /* of that mark */
+	uint64_t end_ns;         /* when it has to end, whatever is left; 0: nobody asked */
 
 	unsigned unwoken; /* the loop's: events that the thread was not woken for */
 
@@ -75,7 +81,8 @@ struct outlet {
 	pthread_cond_t wake, gone;
 	pthread_mutex_t lock; /* for what is below */
 	struct queue queue;
-	uint64_t taken_away; /* events that it had and has no more */
+	struct sink_place kept; /* a mark */
+	uint64_t taken_away;    /* events that it had and has no more */
 	struct gap gap;
 	struct trouble trouble;
 	bool failing;
@@ -187,6 +194,8 @@ static bool queue_push(struct queue *q, const struct item *it)
 	if (!queue_has_room(q, it) || (q->tail - q->head == q->room && !queue_grow(q)))
 		return false;
 	q->items[q->tail++ & (q->room - 1)] = *it;
+	if (!q->held)
+		q->ready = q->tail;
 	q->bytes += it->size;
 	return true;
 }
@@ -208,7 +217,18 @@ static size_t queue_release(struct queue *q)
 
 static bool queue_has_work(const struct queue *q)
 {
-	return q->at != q->tail;
+	return q->at != q->ready;
+}
+
+/* What no mark has made whole is not written any more: whoever reads its source next tells it. */
+static void queue_cut(struct queue *q)
+{
+	while (q->tail != q->ready) {
+		struct item *it = &q->items[--q->tail & (q->room - 1)];
+
+		q->bytes -= it->size;
+		view_copy_free(it->view);
+	}
 }
 
 /* ---- what is missed, under the lock ---- */
@@ -258,7 +278,7 @@ static void gap_close(struct outlet *out, bool at_once)
 			      .lost_where = LOST_QUEUE,
 			      .count = gap->count };
 	const struct view v = { .rec = &rec, .session = &gap->session };
-	struct item it;
+	struct item it = { 0 };
 
 	if (!gap->count || (!at_once && !has_ease(&out->queue)))
 		return;
@@ -325,11 +345,23 @@ static void outlet_undo(struct outlet *out, size_t n)
 	pthread_mutex_unlock(&out->lock);
 }
 
+/* After a flush, under the lock. A mark after the last event need not be on disk: it holds nothing. */
+static void kept_note(struct outlet *out)
+{
+	const struct queue *q = &out->queue;
+
+	if (q->held)
+		out->kept = q->at == q->tail ? q->marked : out->place;
+}
+
 static bool outlet_flush(struct outlet *out)
 {
-	int r = out->ops->flush ? out->ops->flush(out->state) : 0;
-	uint64_t taken_away = out->ops->lost ? out->ops->lost(out->state) : 0;
+	int r = out->queue.held && out->ops->place ? out->ops->place(out->state, out->place) : 0;
+	uint64_t taken_away;
 
+	if (!r && out->ops->flush)
+		r = out->ops->flush(out->state);
+	taken_away = out->ops->lost ? out->ops->lost(out->state) : 0;
 	if (r < 0) {
 		outlet_undo(out, 0);
 		return false;
@@ -339,6 +371,7 @@ static bool outlet_flush(struct outlet *out)
 	pthread_mutex_lock(&out->lock);
 	taken_away_add(out, taken_away);
 	outlet_release(out);
+	kept_note(out);
 	pthread_mutex_unlock(&out->lock);
 	return true;
 }
@@ -382,8 +415,11 @@ static bool items_write(struct outlet *out, const struct item *items, size_t n)
 		}
 		if (!out->dirty_ns)
 			out->dirty_ns = now_ns();
-		if (out->ops->write(out->state, items[i].view) >= 0)
+		if (out->ops->write(out->state, items[i].view) >= 0) {
+			out->whole = items[i].whole || !out->queue.held;
+			out->place = items[i].place;
 			continue;
+		}
 		outlet_give_back(out, n - i - 1);
 		outlet_undo(out, 1);
 		return false;
@@ -401,8 +437,8 @@ static void outlet_write(struct outlet *out)
 		if (!items_write(out, items, n))
 			return;
 		all += n;
-	} while (n == TAKE && all < BATCH);
-	if (out->dirty_ns &&
+	} while (n == TAKE && (all < BATCH || !out->whole));
+	if (out->dirty_ns && out->whole &&
 	    (out->queue.at - out->queue.head >= BATCH || now_ns() - out->dirty_ns >= FLUSH_NS))
 		(void)outlet_flush(out);
 }
@@ -549,6 +585,7 @@ static int thread_start(struct outlet *out)
 static void outlet_stop(struct outlet *out)
 {
 	pthread_mutex_lock(&out->lock);
+	queue_cut(&out->queue);
 	out->stop = true;
 	pthread_cond_signal(&out->wake);
 	pthread_mutex_unlock(&out->lock);
@@ -577,7 +614,7 @@ static bool outlet_join(struct outlet *out, uint64_t until_ns)
 	while (out->started && !out->ended && now_ns() < until_ns)
 		wait_until(out, &out->gone, until_ns);
 	ended = !out->started || out->ended;
-	left = queue_left(&out->queue);
+	left = out->queue.held ? 0 : queue_left(&out->queue);
 	missed_add(out, left);
 	missed = out->trouble.missed;
 	pthread_mutex_unlock(&out->lock);
@@ -647,6 +684,7 @@ static int outlet_open(struct writer *w, const struct writer_sink *from, struct 
 	out->gauge = from->gauge ? from->gauge : &out->own_gauge;
 	out->queue.bytes_max = w->o.queue_bytes;
 	out->first = w->n == 0;
+	out->queue.held = w->o.held && out->first;
 	pthread_mutex_init(&out->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -696,7 +734,7 @@ static void wake(struct outlet *out)
 
 static void outlet_offer(struct outlet *out, const struct view *v)
 {
-	struct item it;
+	struct item it = { 0 };
 	bool news = false;
 
 	it.view = view_copy(v, &it.size);
@@ -769,6 +807,51 @@ void writer_reopen(struct writer *w)
 	}
 }
 
+static void writer_mark(void *state, struct sink_place place)
+{
+	struct writer *w = state;
+	struct outlet *out = &w->outlets[0];
+	struct queue *q = &out->queue;
+
+	pthread_mutex_lock(&out->lock);
+	q->marked = place;
+	if (q->ready != q->tail) {
+		struct item *last = &q->items[(q->tail - 1) & (q->room - 1)];
+
+		last->whole = true;
+		last->place = place;
+		q->ready = q->tail;
+	} else if (q->head == q->tail) {
+		out->kept = place;
+	}
+	pthread_mutex_unlock(&out->lock);
+}
+
+static struct sink_place writer_kept(void *state)
+{
+	struct writer *w = state;
+	struct outlet *out = &w->outlets[0];
+	struct sink_place kept;
+
+	pthread_mutex_lock(&out->lock);
+	kept = out->kept;
+	pthread_mutex_unlock(&out->lock);
+	return kept;
+}
+
+/* So much that what a drain of the ring may bring would not find room. */
+static bool writer_full(void *state)
+{
+	struct writer *w = state;
+	struct outlet *out = &w->outlets[0];
+	bool full;
+
+	pthread_mutex_lock(&out->lock);
+	full = !has_ease(&out->queue);
+	pthread_mutex_unlock(&out->lock);
+	return full;
+}
+
 static uint64_t writer_lost(void *state)
 {
 	struct writer *w = state;
@@ -800,6 +883,9 @@ const struct sink_ops sink_writer = {
 	.write = writer_write,
 	.tick = writer_tick,
 	.flush = writer_flush,
+	.mark = writer_mark,
+	.kept = writer_kept,
+	.full = writer_full,
 	.lost = writer_lost,
 	.close = writer_close,
 };

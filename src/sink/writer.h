@@ -55,6 +55,7 @@ struct writer_options {
 	const struct writer_sink *sinks;
 	size_t n;
 	size_t queue_bytes; /* for each sink */
+	bool held; /* the first sink writes up to a mark only, and keeps its place: see sink_ops.mark */
 	void (*say)(void *arg,
 		    const struct writer_news *news); /* on any thread, the loop's too; may be NULL */
 	void *say_arg;

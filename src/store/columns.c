@@ -130,14 +130,15 @@ static void bools_into(void *base, const uint16_t *offsets, size_t n, uint32_t b
 
 uint32_t flags_of(const struct record *rec)
 {
-	return bools_of(rec, record_flags, ARRAY_SIZE(record_flags)) | (uint32_t)(rec->free & 3)
-									       << FREE_SHIFT;
+	return bools_of(rec, record_flags, ARRAY_SIZE(record_flags)) |
+	       (uint32_t)(rec->free & 3) << FREE_SHIFT | (rec->pinned ? FLAG_PINNED : 0);
 }
 
 void flags_into(struct record *rec, uint32_t flags)
 {
 	bools_into(rec, record_flags, ARRAY_SIZE(record_flags), flags);
 	rec->free = flags >> FREE_SHIFT & 3;
+	rec->pinned = flags & FLAG_PINNED;
 }
 
 uint32_t holder_flags_of(const struct holder *h)

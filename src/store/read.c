@@ -683,6 +683,17 @@ int store_record(struct store *s, int64_t id, store_fn *fn, void *arg)
 	return r;
 }
 
+int reader_process(struct store *s, int64_t id, const struct process **ret)
+{
+	struct thing *th;
+	int r;
+
+	things_trim(s->reader);
+	r = process_get(s->reader, id, &th);
+	*ret = th ? &th->process : NULL;
+	return r;
+}
+
 /* ---- walks ---- */
 
 static bool port_asked(const uint8_t *ports, unsigned port)

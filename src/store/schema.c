@@ -111,11 +111,23 @@ static const char tables_3[] =
 	"CREATE TABLE boots(boot_id TEXT PRIMARY KEY, userspace INTEGER NOT NULL, sysinit INTEGER NOT NULL,"
 	" network INTEGER NOT NULL, finished INTEGER NOT NULL) WITHOUT ROWID;";
 
+/*
+ * Hooks that outlive their recorder. ring, position: how far which ring had been read when what is here was committed. sk,
+ * tracked: which socket of the kernel an open interval is of (its address, by a mask that goes with the hooks). losses: told
+ * in all of a stream, also by records that retention has taken.
+ */
+static const char tables_4[] =
+	"ALTER TABLE streams ADD COLUMN ring INTEGER; ALTER TABLE streams ADD COLUMN position INTEGER;"
+	"ALTER TABLE intervals ADD COLUMN sk INTEGER; ALTER TABLE intervals ADD COLUMN tracked INTEGER;"
+	"CREATE TABLE losses(stream INTEGER, lost_where INTEGER, lost_action INTEGER, count INTEGER NOT NULL,"
+	" PRIMARY KEY(stream, lost_where, lost_action)) WITHOUT ROWID;";
+
 /* From version n to n + 1: append only, files of every version exist. */
 static const char *const migrations[][3] = {
 	{ tables_1, views_1, NULL },
 	{ tables_2, NULL },
 	{ tables_3, NULL },
+	{ tables_4, NULL },
 };
 /* clang-format on */
 

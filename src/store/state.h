@@ -81,7 +81,8 @@ void flags_into(struct record *rec, uint32_t flags);
 uint32_t holder_flags_of(const struct holder *h);
 void holder_flags_into(struct holder *h, uint32_t flags);
 #define FLAG_HELD_IS_AGE 0x8000u /* held_ns is the age */
-#define FLAG_NO_TID 0x4000u      /* tid is not pid, as it is else, but 0 */
+#define FLAG_PINNED 0x10000u
+#define FLAG_NO_TID 0x4000u /* tid is not pid, as it is else, but 0 */
 
 /* The texts of a bound_by in the order of its columns, as an array of so many. */
 #define BOUND_BY_TEXTS 5
@@ -108,6 +109,7 @@ int run_id_at(struct store *s, const struct run *run, int64_t time_ns, int64_t *
 int retainer_new(struct store *s);
 struct retainer *retainer_free(struct retainer *rt);
 /* ---- read.c ---- */
+int reader_process(struct store *s, int64_t id, const struct process **ret); /* NULL: no such row */
 struct reader *reader_free(struct reader *r);
 int reader_new(struct store *s);
 

@@ -42,6 +42,8 @@ int store_set_aside(const char *path, bool ours, char ret_name[STORE_NAME_MAX]);
 
 /* One event, in a transaction that begins with the first one. After an error: store_rollback(). */
 int store_put(struct store *s, const struct view *v);
+/* In the same transaction: up to where which ring (session.ring) is in the store. */
+int store_place(struct store *s, uint64_t ring, uint64_t position);
 int store_commit(struct store *s); /* after an error: store_rollback() */
 /* Forget all since the last commit, in the file and in memory. */
 void store_rollback(struct store *s);
@@ -132,6 +134,34 @@ int store_intervals(struct store *s, const struct store_interval_query *q,
 		    int (*fn)(void *arg, const struct store_interval *i), void *arg);
 /* One record; @fn's result, or -ENOENT without a story when it is not there (any more). */
 int store_record(struct store *s, int64_t id, store_fn *fn, void *arg);
+
+/* ---- going on with a stream whose hooks outlived their recorder ---- */
+
+/* How far a stream has come. */
+struct store_left {
+	int64_t first;     /* records.id - seq */
+	uint64_t seq;      /* its last event */
+	uint64_t ring;     /* of its source; 0: none */
+	uint64_t position; /* read so far, and here */
+	bool synced;       /* what was there before has been told */
+};
+
+/* A socket that still holds a port, as the kernel knows it. */
+struct store_held {
+	struct store_interval interval;
+	uint64_t sk; /* by the mask that it was put with; 0: unknown */
+	uint64_t tracked_ns;
+};
+
+/* -ENOENT without a story: it is not here, or another one came after it. */
+int store_left(struct store *s, const char *stream, struct store_left *ret);
+/* Those of the newest stream, in the order in which they began. Nonzero from @fn ends the walk and is returned. */
+int store_held(struct store *s, int (*fn)(void *arg, const struct store_held *held), void *arg);
+/* What was told as lost in the newest stream, in all. */
+int store_losses(struct store *s,
+		 void (*fn)(void *arg, enum lost_where where, enum action action, uint64_t count), void *arg);
+/* The newest processes, at most @max, the newest last. Borrowed for the call. */
+int store_processes(struct store *s, unsigned max, void (*fn)(void *arg, const struct process *p), void *arg);
 
 /* Changes when somebody else has committed. */
 int store_version(struct store *s, int64_t *ret);

@@ -36,7 +36,8 @@ struct open_interval {
 enum statement {
 	FIND_NAME, ADD_NAME, FIND_ADDRESS, ADD_ADDRESS, FIND_NETNS, ADD_NETNS, ADD_PROCESS, ADD_ERRNO,
 	FIND_STREAM, NEXT_FIRST, ADD_STREAM, LAST_STREAM, ADD_RECORD, ADD_DETAILS, ADD_COUNTS, ADD_FAILURE, ADD_HOLDER, ADD_OWNER,
-	ADD_BOUND_BY, SET_BOOT, ADD_MOMENT, ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, N_STATEMENTS
+	ADD_BOUND_BY, SET_BOOT, ADD_MOMENT, ADD_INTERVAL, SET_LISTENED, SET_CLOSED, CLOSE_ALL, ALL_OPEN, SET_PLACE,
+	ADD_LOSS, FORGET_TRACKED, FORGET_LOSSES, N_STATEMENTS
 };
 
 #define PARAMETERS_13 "?,?,?,?,?,?,?,?,?,?,?,?,?"
@@ -49,8 +50,9 @@ static const char *const statements[N_STATEMENTS] = {
 	[ADD_NETNS] = "INSERT INTO namespaces(inode, name) VALUES(?, ?)",
 	[ADD_PROCESS] = "INSERT INTO processes VALUES(NULL, " PARAMETERS_13 ",?,?,?,?,?,?,?)",
 	[ADD_ERRNO] = "INSERT OR IGNORE INTO words VALUES('errno', ?, ?)",
-	[FIND_STREAM] = "SELECT id, first, offset FROM streams WHERE stream = ?",
-	[ADD_STREAM] = "INSERT INTO streams VALUES(NULL, ?,?,?,?,?,?,?,?,?,?)",
+	[FIND_STREAM] = "SELECT id, first, offset, ring FROM streams WHERE stream = ?",
+	[ADD_STREAM] = "INSERT INTO streams(id, stream, boot_id, hostname, version, kernel, hooks, blind, host_netns, first, offset)"
+		       " VALUES(NULL, ?,?,?,?,?,?,?,?,?,?)",
 	/* An id is used once: retention may have taken the newest too, its marks know. */
 	[NEXT_FIRST] = "SELECT max(coalesce((SELECT max(id) FROM records), 0), coalesce((SELECT max(first) FROM streams), 0),"
 		       " coalesce((SELECT max(id) FROM marks WHERE name <> '" MARK_CLOCK "'), 0))",
@@ -65,10 +67,14 @@ static const char *const statements[N_STATEMENTS] = {
 	[ADD_BOUND_BY] = "INSERT INTO bound_by VALUES(?,?,?,?,?,?,?)",
 	[SET_BOOT] = "INSERT OR REPLACE INTO boots VALUES(?,?,?,?,?)",
 	[ADD_MOMENT] = "INSERT OR IGNORE INTO moments VALUES(?,?)",
-	[ADD_INTERVAL] = "INSERT INTO intervals VALUES(?,?,?,NULL,NULL,?,?,?)",
+	[ADD_INTERVAL] = "INSERT INTO intervals(opened, socket, listened, port, udp, netns, sk, tracked) VALUES(?,?,?,?,?,?,?,?)",
 	[SET_LISTENED] = "UPDATE intervals SET listened = ? WHERE opened = ?",
-	[SET_CLOSED] = "UPDATE intervals SET closed = ?, ended = ? WHERE opened = ?",
-	[CLOSE_ALL] = "UPDATE intervals SET closed = ?, ended = ? WHERE closed IS NULL",
+	[SET_CLOSED] = "UPDATE intervals SET closed = ?, ended = ?, sk = NULL, tracked = NULL WHERE opened = ?",
+	[CLOSE_ALL] = "UPDATE intervals SET closed = ?, ended = ?, sk = NULL, tracked = NULL WHERE closed IS NULL",
+	[FORGET_TRACKED] = "UPDATE intervals SET tracked = NULL WHERE closed IS NULL AND tracked IS NOT NULL",
+	[FORGET_LOSSES] = "DELETE FROM losses WHERE stream = ?",
+	[SET_PLACE] = "UPDATE streams SET ring = ?, position = ? WHERE id = ?",
+	[ADD_LOSS] = "INSERT INTO losses VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET count = count + ?4",
 	[ALL_OPEN] = "SELECT coalesce(socket, opened), opened, listened FROM intervals WHERE closed IS NULL",
 };
 /* clang-format on */
@@ -80,6 +86,8 @@ struct writer {
 	struct open_interval *open;
 	char stream[17]; /* that of the last event; empty: none yet */
 	int64_t stream_id;
+	uint64_t ring;       /* of the last event's session */
+	uint64_t sk_mask;    /* the same */
 	int64_t first;       /* records.id - seq */
 	int64_t offset;      /* wall clock minus boot clock at its start */
 	int64_t last;        /* the largest id that was written */
@@ -481,6 +489,7 @@ static int stream_enter(struct store *s, const struct view *v)
 	r = query_step(q);
 	if (r == QUERY_ROW) {
 		stream_know(w, name, query_get(q, 0), query_get(q, 1), query_get(q, 2));
+		w->ring = (uint64_t)query_get(q, 3);
 		query_reset(q);
 		r = last_id(s, &w->last);
 		return r ? r : open_load(w);
@@ -497,6 +506,7 @@ static int stream_enter(struct store *s, const struct view *v)
 	if (r != QUERY_ROW)
 		return r ? r : fail_text(-EIO, "%s lost a row", db_path(s->db));
 	stream_know(w, name, query_get(q, 0), query_get(q, 1), query_get(q, 2));
+	w->ring = 0;
 	query_reset(q);
 	open_forget(w);
 	return 0;
@@ -525,6 +535,10 @@ static int interval_add(struct store *s, const struct record *rec, int64_t id, i
 	query_int(q, 3, rec->port);
 	query_int(q, 4, rec->proto == PROTO_UDP);
 	query_int(q, 5, netns);
+	if (s->writer->sk_mask && rec->sk) {
+		query_int(q, 6, (int64_t)(rec->sk ^ s->writer->sk_mask));
+		query_int(q, 7, (int64_t)rec->tracked_ns);
+	}
 	r = query_run(q);
 	return r ? r : open_remember(s->writer, socket, id, listened);
 }
@@ -848,6 +862,18 @@ static int record_put(struct store *s, const struct view *v, const struct refere
 	return query_run(q);
 }
 
+/* For who reads the source anew: what it counts as lost has been told so far. */
+static int loss_put(struct store *s, const struct record *rec)
+{
+	struct query *q = s->writer->q[ADD_LOSS];
+
+	query_int(q, 0, s->writer->stream_id);
+	query_int(q, 1, s->to_file[WORDS_LOST][rec->lost_where]);
+	query_int(q, 2, s->to_file[WORDS_ACTION][rec->lost_action]);
+	query_int(q, 3, (int64_t)rec->count);
+	return query_run(q);
+}
+
 static int moment_put(struct store *s, const struct record *rec, int64_t id)
 {
 	struct writer *w = s->writer;
@@ -895,9 +921,28 @@ static int event_put(struct store *s, const struct view *v)
 		r = sides_put(s, v, &bare_view, sides, id);
 	if (!r)
 		r = interval_put(s, v->rec, id, refs.netns);
+	if (!r && v->session->ring && v->rec->action == ACTION_LOST)
+		r = loss_put(s, v->rec);
 	if (!r)
 		r = moment_put(s, v->rec, id);
 	s->writer->last = id;
+	return r;
+}
+
+/* Other hooks count their losses anew, and have begun to track what is held at another time. */
+static int ring_enter(struct store *s, const struct session *session)
+{
+	struct writer *w = s->writer;
+	int r = 0;
+
+	if (w->ring && session->ring && w->ring != session->ring) {
+		query_int(w->q[FORGET_LOSSES], 0, w->stream_id);
+		r = query_run(w->q[FORGET_LOSSES]);
+		if (!r)
+			r = query_run(w->q[FORGET_TRACKED]);
+	}
+	w->ring = session->ring;
+	w->sk_mask = session->sk_mask;
 	return r;
 }
 
@@ -910,10 +955,24 @@ int store_put(struct store *s, const struct view *v)
 		r = db_exec(s->db, "BEGIN IMMEDIATE");
 	if (!r && strcmp(w->stream, v->session->stream) != 0)
 		r = stream_enter(s, v);
+	if (!r)
+		r = ring_enter(s, v->session);
 	/* What has been written already, before an error that hid it, is not written twice. */
 	if (!r && w->first + (int64_t)v->rec->seq <= w->last)
 		return 0;
 	return r ? r : event_put(s, v);
+}
+
+int store_place(struct store *s, uint64_t ring, uint64_t position)
+{
+	struct query *q = s->writer->q[SET_PLACE];
+
+	if (!db_in_transaction(s->db))
+		return 0;
+	query_int(q, 0, (int64_t)ring);
+	query_int(q, 1, (int64_t)position);
+	query_int(q, 2, s->writer->stream_id);
+	return query_run(q);
 }
 
 int store_has(struct store *s, const struct view *v, uint64_t seq, bool *ret)

@@ -891,6 +891,160 @@ static void the_oldest_go_when_the_file_is_too_large(void **state)
 	assert_true(count_of(p) > 1000);
 }
 
+/* ---- going on with a stream ---- */
+
+static struct session session_pinned(uint64_t ring)
+{
+	struct session s = session_named("aaaaaaaaaaaaaaaa", "boot");
+
+	s.ring = ring;
+	s.sk_mask = 0xff00;
+	return s;
+}
+
+struct held {
+	struct store_held list[8];
+	size_t n;
+};
+
+static int held_keep(void *arg, const struct store_held *h)
+{
+	struct held *all = arg;
+
+	assert_true(all->n < ARRAY_SIZE(all->list));
+	all->list[all->n++] = *h;
+	return 0;
+}
+
+/* @v is of the kernel's socket @sk, tracked since @tracked_ns. */
+static void put_tracked(struct place *p, const struct view *v, uint64_t sk, uint64_t tracked_ns)
+{
+	struct record rec = *v->rec;
+	struct view with = *v;
+
+	rec.sk = sk;
+	rec.tracked_ns = tracked_ns;
+	with.rec = &rec;
+	put(p, &with);
+}
+
+static struct store_left left_of(struct place *p, const char *stream)
+{
+	struct store_left left;
+
+	p->store = store_close(p->store);
+	assert_int_equal(store_open_read(p->path, &p->store), 0);
+	assert_int_equal(store_left(p->store, stream, &left), 0);
+	return left;
+}
+
+static void the_place_in_the_ring_is_committed_with_the_events(void **state)
+{
+	const struct session now = session_pinned(77);
+	struct place *p = *state;
+	struct store_left left;
+
+	open_store(p);
+	put(p, view_of(.action = ACTION_START, .seq = 1, .session = &now));
+	assert_int_equal(store_place(p->store, 77, 1000), 0);
+	commit(p);
+	put(p, listen_ok(.port = 80, .seq = 2, .session = &now));
+	assert_int_equal(store_place(p->store, 77, 2000), 0);
+	left = left_of(p, now.stream); /* what was not committed is gone, both of it */
+	assert_int_equal(left.seq, 1);
+	assert_int_equal(left.ring, 77);
+	assert_int_equal(left.position, 1000);
+	assert_false(left.synced);
+}
+
+static void what_is_held_is_known_by_the_kernels_socket(void **state)
+{
+	const struct session now = session_pinned(77);
+	struct held all = { .n = 0 };
+	struct place *p = *state;
+
+	open_store(p);
+	put_tracked(p, bind_ok(.port = 80, .seq = 1, .session = &now), 0x1234, 5);
+	put_tracked(p, listen_ok(.port = 80, .seq = 2, .socket_id = 1, .session = &now), 0x1234, 5);
+	put_tracked(p, listen_ok(.port = 81, .seq = 3, .session = &now), 0x5678, 6);
+	put_tracked(p, release_of(.port = 81, .seq = 4, .socket_id = 3, .session = &now), 0x5678, 6);
+	put(p, view_of(.action = ACTION_SYNCED, .seq = 5, .session = &now));
+	commit(p);
+	assert_true(left_of(p, now.stream).synced);
+	assert_int_equal(store_held(p->store, held_keep, &all), 0);
+	assert_int_equal(all.n, 1);
+	assert_int_equal(all.list[0].sk, 0x1234 ^ 0xff00); /* the address itself is not on disk */
+	assert_int_equal(all.list[0].tracked_ns, 5);
+	assert_int_equal(all.list[0].interval.listened, 2);
+}
+
+static void another_ring_tracks_the_same_sockets_since_another_moment(void **state)
+{
+	const struct session before = session_pinned(77), after = session_pinned(78);
+	struct held all = { .n = 0 };
+	struct place *p = *state;
+
+	open_store(p);
+	put_tracked(p, listen_ok(.port = 80, .seq = 1, .session = &before), 0x1234, 5);
+	commit(p);
+	put_tracked(p, listen_ok(.port = 81, .seq = 2, .session = &after), 0x5678, 9);
+	commit(p);
+	(void)left_of(p, after.stream);
+	assert_int_equal(store_held(p->store, held_keep, &all), 0);
+	assert_int_equal(all.n, 2);
+	assert_int_equal(all.list[0].tracked_ns, 0);
+	assert_int_equal(all.list[1].tracked_ns, 9);
+}
+
+struct sums {
+	uint64_t binds, hooks;
+};
+
+static void loss_add(void *arg, enum lost_where where, enum action action, uint64_t count)
+{
+	struct sums *sums = arg;
+
+	if (where == LOST_RING && action == ACTION_BIND)
+		sums->binds += count;
+	if (where == LOST_HOOK)
+		sums->hooks += count;
+}
+
+static void what_was_told_as_lost_is_summed_up(void **state)
+{
+	const struct session now = session_pinned(77);
+	struct sums sums = { 0 };
+	struct place *p = *state;
+
+	open_store(p);
+	for (uint64_t seq = 1; seq <= 3; seq++)
+		put(p, view_of(.action = ACTION_LOST, .seq = seq, .count = 10 * seq, .where_lost = LOST_RING,
+			       .action_lost = ACTION_BIND, .session = &now));
+	put(p,
+	    view_of(.action = ACTION_LOST, .seq = 4, .count = 7, .where_lost = LOST_HOOK, .session = &now));
+	commit(p);
+	(void)left_of(p, now.stream);
+	assert_int_equal(store_losses(p->store, loss_add, &sums), 0);
+	assert_int_equal(sums.binds, 60);
+	assert_int_equal(sums.hooks, 7);
+}
+
+static void a_stream_that_another_came_after_is_not_gone_on_with(void **state)
+{
+	const struct session pinned = session_pinned(77), other = session_named("bbbbbbbbbbbbbbbb", "boot");
+	struct place *p = *state;
+	struct store_left left;
+
+	open_store(p);
+	put(p, listen_ok(.port = 80, .seq = 1, .session = &pinned));
+	put(p, listen_ok(.port = 80, .seq = 1, .session = &other));
+	commit(p);
+	assert_int_equal(store_left(p->store, pinned.stream, &left), -ENOENT);
+	assert_int_equal(store_left(p->store, "cccccccccccccccc", &left), -ENOENT);
+	assert_int_equal(store_left(p->store, other.stream, &left), 0);
+	assert_int_equal(left.ring, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -931,6 +1085,11 @@ int main(void)
 		TEST(failures_and_listens_outlive_the_rest),
 		TEST(what_was_held_long_goes_when_it_is_let_go),
 		TEST(the_oldest_go_when_the_file_is_too_large),
+		TEST(the_place_in_the_ring_is_committed_with_the_events),
+		TEST(what_is_held_is_known_by_the_kernels_socket),
+		TEST(another_ring_tracks_the_same_sockets_since_another_moment),
+		TEST(what_was_told_as_lost_is_summed_up),
+		TEST(a_stream_that_another_came_after_is_not_gone_on_with),
 	};
 #undef TEST
 

@@ -42,6 +42,7 @@ struct probe {
 	uint64_t reopened_after;        /* the last seq that was flushed before */
 	bool reopened;
 	uint64_t gone;
+	uint64_t place, last_place; /* to be kept with the next flush, and kept */
 	bool closed;
 };
 
@@ -90,6 +91,7 @@ static int probe_flush(void *state)
 	if (!r) {
 		p->kept += p->pending;
 		p->last_kept = p->last_seq;
+		p->last_place = p->place;
 		p->pending = 0;
 	}
 	pthread_cond_broadcast(&p->changed);
@@ -105,6 +107,16 @@ static void probe_undo(void *state)
 	p->pending = 0;
 	p->last_seq = p->last_kept;
 	pthread_mutex_unlock(&p->lock);
+}
+
+static int probe_place(void *state, struct sink_place place)
+{
+	struct probe *p = state;
+
+	pthread_mutex_lock(&p->lock);
+	p->place = place.position;
+	pthread_mutex_unlock(&p->lock);
+	return 0;
 }
 
 static int probe_reopen(void *state)
@@ -143,6 +155,7 @@ static const struct sink_ops sink_careful = { .name = "careful",
 					      .flush = probe_flush,
 					      .undo = probe_undo,
 					      .lost = probe_gone,
+					      .place = probe_place,
 					      .close = probe_close };
 static const struct sink_ops sink_plain = { .name = "plain",
 					    .open = probe_open,
@@ -519,6 +532,126 @@ static void what_a_sink_has_no_more_is_lost(void **state)
 	stop(b);
 }
 
+/* ---- marks ---- */
+
+static void mark(struct bench *b, uint64_t position)
+{
+	sink_writer.mark(b->writer, (struct sink_place){ 1, position });
+}
+
+static uint64_t kept(struct bench *b)
+{
+	return sink_writer.kept(b->writer).position;
+}
+
+static void await_kept(struct bench *b, uint64_t position)
+{
+	while (kept(b) != position)
+		sched_yield();
+}
+
+static void start_held(struct bench *b, size_t queue_bytes)
+{
+	b->options.held = true;
+	start(b, 1, queue_bytes);
+}
+
+static void what_is_not_whole_is_not_written(void **state)
+{
+	struct bench *b = *state;
+
+	start_held(b, 1 << 20);
+	send_events(b, 3);
+	mark(b, 100);
+	send_events(b, 2);
+	await_kept(b, 100);
+	assert_int_equal(b->probes[0].kept, 3);
+	assert_int_equal(b->probes[0].attempts, 3);
+	assert_int_equal(b->probes[0].last_place, 100);
+	stop(b); /* the next reader of the source tells those two */
+	assert_int_equal(b->probes[0].attempts, 3);
+	assert_int_equal(b->probes[0].kept, 3);
+}
+
+/* However the thread cuts a storm into pieces: with each flush the place of the last event of it. */
+static void the_place_that_is_kept_is_that_of_the_events(void **state)
+{
+	struct bench *b = *state;
+
+	start_held(b, 64 << 20);
+	for (unsigned i = 1; i <= 200; i++) {
+		send_events(b, 97);
+		mark(b, b->seq * 10);
+		(void)sink_writer.flush(b->writer);
+		pthread_mutex_lock(&b->probes[0].lock);
+		assert_int_equal(b->probes[0].last_place, b->probes[0].last_kept * 10);
+		assert_int_equal(b->probes[0].last_kept % 97, 0);
+		pthread_mutex_unlock(&b->probes[0].lock);
+	}
+	await_kept(b, b->seq * 10);
+	stop(b);
+	assert_int_equal(b->probes[0].kept, 200 * 97);
+	assert_true(b->probes[0].ordered);
+}
+
+static void a_mark_without_events_is_kept_at_once_or_after_those_before_it(void **state)
+{
+	struct bench *b = *state;
+
+	start_held(b, 1 << 20);
+	mark(b, 50);
+	assert_int_equal(kept(b), 50);
+	hold(&b->probes[0], true);
+	send_events(b, 1);
+	mark(b, 60);
+	mark(b, 70);
+	(void)sink_writer.flush(b->writer);
+	wait_for(&b->probes[0], b->probes[0].waiting);
+	assert_int_equal(kept(b), 50);
+	hold(&b->probes[0], false);
+	await_kept(b, 70);
+	assert_int_equal(b->probes[0].last_place, 60);
+	stop(b);
+}
+
+static void what_cannot_be_flushed_is_not_kept(void **state)
+{
+	struct bench *b = *state;
+
+	start_held(b, 1 << 20);
+	set_errors(&b->probes[0], 0, -ENOSPC);
+	send_events(b, 10);
+	mark(b, 100);
+	(void)sink_writer.flush(b->writer);
+	wait_for(&b->probes[0], b->probes[0].attempts >= 20);
+	assert_int_equal(kept(b), 0);
+	set_errors(&b->probes[0], 0, 0);
+	await_kept(b, 100);
+	stop(b);
+	assert_int_equal(b->probes[0].kept, 10);
+	assert_int_equal(b->probes[0].last_place, 100);
+}
+
+static void a_queue_says_that_it_wants_no_more_before_anything_is_lost(void **state)
+{
+	struct bench *b = *state;
+
+	start_held(b, 64 << 10);
+	hold(&b->probes[0], true);
+	assert_false(sink_writer.full(b->writer));
+	while (!sink_writer.full(b->writer)) {
+		send_events(b, 1);
+		mark(b, b->seq);
+	}
+	assert_int_equal(sink_writer.lost(b->writer), 0);
+	(void)sink_writer.flush(b->writer);
+	hold(&b->probes[0], false);
+	await_kept(b, b->seq);
+	assert_false(sink_writer.full(b->writer));
+	stop(b);
+	assert_int_equal(b->probes[0].kept, b->seq);
+}
+
 /* ---- copies ---- */
 
 static int copied_write(void *state, const struct view *v)
@@ -578,6 +711,11 @@ int main(void)
 		TEST(a_sink_has_what_its_filter_matches_and_the_bookkeeping),
 		TEST(a_file_is_opened_anew_after_all_that_came_before),
 		TEST(what_cannot_be_written_at_the_end_is_counted),
+		TEST(what_is_not_whole_is_not_written),
+		TEST(the_place_that_is_kept_is_that_of_the_events),
+		TEST(a_mark_without_events_is_kept_at_once_or_after_those_before_it),
+		TEST(what_cannot_be_flushed_is_not_kept),
+		TEST(a_queue_says_that_it_wants_no_more_before_anything_is_lost),
 		TEST(a_copy_of_a_view_shows_the_same),
 		TEST(a_sink_that_hangs_is_left_behind_at_the_end),
 	};
