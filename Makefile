@@ -34,6 +34,8 @@ bpf_objs := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.o,$(wildcard bpf/maps.bpf.c) \
 # A look at the ports that are held needs neither the tracer's hooks nor its maps.
 inventory_objs := $(BUILD)/bpf/inventory.o $(BUILD)/bpf/device.o
 skel := $(BUILD)/portlog.skel.h $(BUILD)/inventory.skel.h
+# What one build and the hooks that another has pinned must have in common, as a number.
+abi := $(BUILD)/portlog_abi.h
 
 # Tests: unit and bench programs are a file each; a live program is a file or a folder, and all may use live/lib.
 test_obj = $(patsubst tests/%.c,$B/tests/obj/%.o,$(wildcard $(1)))
@@ -86,6 +88,10 @@ $(skel): $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
 	@mv $@.tmp $@
 
+$(abi): include/portlog/event.h bpf/maps.bpf.c
+	@mkdir -p $(@D)
+	@cat $^ | cksum | sed 's/ .*//; s/^/#define PORTLOG_ABI /; s/$$/u/' > $@
+
 # ---- the program ----
 $B/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	@mkdir -p $(@D)
@@ -93,6 +99,7 @@ $B/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(Q)$(CC) $(flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $B/source/bpf.o $B/source/bpf_inventory.o $(patsubst tests/%.c,$B/tests/obj/%.o,$(shell grep -ls portlog.skel.h tests/unit/*.c)): $(skel)
+$B/source/bpf.o: $(abi)
 
 # Linked from the objects, not from the library: parts that only a table names (weak symbols) must come along.
 $B/portlog: $(objs)
@@ -154,7 +161,7 @@ $(BUILD)/fuzz/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(call say,CC)
 	$(Q)$(CLANG) $(flags) $(fuzz_flags) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
-$(BUILD)/fuzz/source/bpf.o $(BUILD)/fuzz/source/bpf_inventory.o: $(skel)
+$(BUILD)/fuzz/source/bpf.o $(BUILD)/fuzz/source/bpf_inventory.o: $(skel) $(abi)
 
 $(BUILD)/fuzz/libportlog.a: $(fuzz_objs)
 	@rm -f $@

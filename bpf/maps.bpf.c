@@ -24,7 +24,6 @@ const volatile bool opt_ephemeral = false;
 const volatile unsigned int opt_pid = 0;
 const volatile unsigned int opt_pidns = 0;
 const volatile unsigned int opt_tree = 0;
-const volatile unsigned int own_pid = 0;
 const volatile unsigned long long zeros[16] = {};
 const volatile int opt_nr_bind = 0;
 const volatile int opt_nr_listen = 0;

@@ -204,7 +204,6 @@ extern const volatile unsigned int opt_pid;   /* only calls of this process are 
 extern const volatile unsigned int opt_pidns; /* inode of portlog's own pid namespace; 0: the first one */
 extern const volatile unsigned int
 	opt_tree; /* follow the tree of this process, and tell of others only failures; 0: all */
-extern const volatile unsigned int own_pid;
 extern const volatile unsigned long long
 	zeros[16];                     /* a value to begin with: on the stack it would take too much */
 extern const volatile int opt_nr_bind; /* numbers of system calls: __NR_bind */

@@ -191,9 +191,12 @@ static int run_tell(struct telling *t, const struct view *v)
 
 	history_moment(t->h, v->rec->wall_ns, when, sizeof(when));
 	if (v->rec->action == ACTION_START)
-		snprintf(text, sizeof(text), "%s: the recorder starts, boot %.8s", when, v->session->boot_id);
+		snprintf(text, sizeof(text), "%s: the recorder starts, boot %.8s%s", when,
+			 v->session->boot_id,
+			 v->rec->pinned ? "; nothing is missing: its hooks were pinned" : "");
 	else
-		snprintf(text, sizeof(text), "%s: the recorder stops", when);
+		snprintf(text, sizeof(text), "%s: the recorder stops%s", when,
+			 v->rec->pinned ? "; its hooks go on" : "");
 	return put_heading(t, text);
 }
 

@@ -16,6 +16,7 @@
 #include "sink/metrics.h"
 #include "sink/sinks.h"
 #include "sink/writer.h"
+#include "source/bpf.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
@@ -24,6 +25,7 @@
 #include "util/privileges.h"
 
 #define QUEUE_BYTES (10 << 20) /* events that wait for the disk: some ten thousand */
+#define PIN_DEFAULT "/sys/fs/bpf/portlog"
 #define DAY_NS (86400 * 1000000000ull)
 
 /*
@@ -49,6 +51,9 @@ struct record_opts {
 	const char *sinks[WRITER_SINKS_MAX];
 	size_t n_sinks;
 	const char *metrics; /* NULL: none */
+	const char *pin;     /* NULL: the hooks go with the process */
+	const char *unpin;   /* not NULL: only that */
+	uint32_t pin_salt;   /* for tests */
 };
 
 /* One of "30d" and "512M": a size ends in a letter that no time has. */
@@ -111,6 +116,9 @@ static const struct arg record_args[] = {
 	{ 0,   "duration",  ARG_DURATION, AT(duration_ns), "TIME", "stop after TIME", .hidden = true },
 	{ 'N', "netns",     ARG_STRING, AT(netns), "NETNS", "one namespace: host, a name or a number" },
 	{ 0,   "ring",      ARG_CALL,   0, "SIZE", RING_HELP, set_ring },
+	{ 0,   "pin",       ARG_STRING, AT(pin), "=FOLDER", "hooks that outlive it: no gap; " PIN_DEFAULT, .bare = PIN_DEFAULT },
+	{ 0,   "unpin",     ARG_STRING, AT(unpin), "=FOLDER", "only take such hooks off", .bare = PIN_DEFAULT },
+	{ 0,   "pin-salt",  ARG_U32,    AT(pin_salt), "N", "for tests", .hidden = true },
 	{ 0,   "queue",     ARG_SIZE,   AT(queue_bytes), "SIZE", "for tests", .hidden = true },
 	{ 0 },
 };
@@ -312,6 +320,14 @@ static void recorder_figures(void *arg)
 	talk(&b);
 }
 
+static void recorder_say(void *arg, const char *text)
+{
+	const struct recorder *rec = arg;
+
+	if (!rec->opts->quiet)
+		fprintf(stderr, "portlog: %s\n", text);
+}
+
 static void recorder_stopping(void *arg)
 {
 	struct recorder *rec = arg;
@@ -390,6 +406,7 @@ static int recorder_run(struct recorder *rec, const struct filter *filter, const
 	struct writer_options writer = { .sinks = rec->writer_sinks,
 					 .n = rec->n,
 					 .queue_bytes = o->queue_bytes,
+					 .held = o->pin,
 					 .say = say,
 					 .say_arg = rec,
 					 .begin = sink_begins,
@@ -403,6 +420,7 @@ static int recorder_run(struct recorder *rec, const struct filter *filter, const
 		.reopen = notify_wanted(&rec->service.notify) || rec->sinks.n ? recorder_reopen : NULL,
 		.figures = recorder_figures,
 		.stopping = recorder_stopping,
+		.say = recorder_say,
 		.arg = rec,
 		.look_ns = recorder_look_ns(rec),
 	};
@@ -415,6 +433,9 @@ static int recorder_run(struct recorder *rec, const struct filter *filter, const
 		.ring_bytes = (uint32_t)o->ring_bytes,
 		.duration_ns = o->duration_ns,
 		.keeper = &keeper,
+		.pin = o->pin,
+		.history = o->store,
+		.pin_salt = o->pin_salt,
 		.snapshot = true,
 		.ephemeral = o->ephemeral,
 		.autobind = o->autobind,
@@ -422,6 +443,19 @@ static int recorder_run(struct recorder *rec, const struct filter *filter, const
 	};
 
 	return pipeline_run(&config);
+}
+
+static int unpin(const char *dir)
+{
+	int r = tracer_unpin(dir);
+
+	if (r == -ENOENT) {
+		fprintf(stderr, "portlog: nothing is pinned in %s\n", dir);
+		return EXIT_NO;
+	}
+	if (!r)
+		fprintf(stderr, "portlog: the hooks pinned in %s are taken off\n", dir);
+	return r;
 }
 
 static int record_run(const void *opts, int argc, char **argv)
@@ -434,6 +468,8 @@ static int record_run(const void *opts, int argc, char **argv)
 
 	if (argc)
 		return fail_text(-EINVAL, "record takes no filter ('%.40s'): history does", argv[0]);
+	if (o->unpin)
+		return unpin(o->unpin);
 	rec.opts = opts;
 	r = service_open(&rec.service);
 	if (!r)
@@ -446,6 +482,10 @@ static int record_run(const void *opts, int argc, char **argv)
 		fprintf(stderr, "portlog: recording to %s. Ctrl-C stops; portlog history tells\n", o->store);
 	if (!r)
 		r = recorder_run(&rec, filter, &kernel);
+	if (r >= 0 && o->pin && !o->quiet)
+		fprintf(stderr,
+			"portlog: the hooks stay in %s and go on; portlog record --unpin takes them off\n",
+			o->pin);
 	filter_free(filter);
 	filter_free(rec.failures);
 	sinks_done(&rec.sinks);
@@ -461,6 +501,7 @@ const struct cmd cmd_record = {
 		"  sudo portlog record                           until it is stopped\n"
 		"  sudo portlog record --retain 7d,100M          keep less\n"
 		"  sudo portlog record --store /srv/ports.db     elsewhere\n"
+		"  sudo portlog record --pin                     without a gap when it is started again\n"
 		"  sudo portlog record --sink journald --sink 'ndjson:/var/log/portlog.ndjson action listen'\n",
 	.args = record_args,
 	.opts_size = sizeof(struct record_opts),

@@ -140,8 +140,8 @@ static void decode_address(const struct pl_event *e, struct record *r)
 }
 
 /* Of a socket from before the tracer is known only that its owner had to be there, or that it was seen by the snapshot. */
-static void since_set(uint32_t flags, uint64_t since_ns, uint64_t start_ns, uint64_t *ret_ns,
-		      uint8_t *ret_precision)
+void decode_since(uint32_t flags, uint64_t since_ns, uint64_t start_ns, uint64_t *ret_ns,
+		  uint8_t *ret_precision)
 {
 	bool before = flags & PL_BEFORE;
 
@@ -151,7 +151,7 @@ static void since_set(uint32_t flags, uint64_t since_ns, uint64_t start_ns, uint
 
 static void decode_release(const struct pl_event *e, struct record *r)
 {
-	since_set(e->flags, e->since_ns, e->owner_start_ns, &r->since_ns, &r->since_precision);
+	decode_since(e->flags, e->since_ns, e->owner_start_ns, &r->since_ns, &r->since_precision);
 	r->free = e->flags & PL_FREE_UNKNOWN ? FREE_UNKNOWN : e->flags & PL_FREE ? FREE_YES : FREE_NO;
 	r->tid = 0;
 	if (e->flags & PL_PROCESS_CTX && e->tid && e->tid != e->owner_pid) {
@@ -248,7 +248,7 @@ void decode_holder(const struct pl_holder *h, enum proto proto, struct holder *r
 	ret->start_ns = h->start_ns;
 	ret->exec_id = h->exec_id;
 	ret->tracked_ns = h->flags & PL_TRACKED ? h->since_ns : 0;
-	since_set(h->flags, h->since_ns, h->start_ns, &ret->since_ns, &ret->since_precision);
+	decode_since(h->flags, h->since_ns, h->start_ns, &ret->since_ns, &ret->since_precision);
 	ret->last_owner = !(h->flags & PL_TRACKED);
 	memcpy(ret->comm, h->comm, sizeof(ret->comm));
 }

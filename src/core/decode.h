@@ -34,6 +34,9 @@ int decode_row(const void *data, size_t len, const struct pl_row **ret);
 void decode_row_record(const struct pl_row *row, struct record *ret);
 bool decode_row_bucket(const struct pl_row *row, struct port_bucket *ret); /* false: the socket is in none */
 
+/* Since when a socket is tracked, as (time, precision), by its flags and the start of who took the port. */
+void decode_since(uint32_t flags, uint64_t since_ns, uint64_t start_ns, uint64_t *ret_ns,
+		  uint8_t *ret_precision);
 void decode_key(const struct pl_event *e, struct process_key *ret);
 enum proto decode_proto(uint16_t ipproto, uint32_t flags);
 uint32_t decode_options(uint32_t flags, uint8_t family, const uint8_t addr[16]);

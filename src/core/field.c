@@ -495,6 +495,7 @@ static const struct field_object counted = { .actions = ON(SYNCED) | ON(LOST) };
 static const struct field_object synced = { .actions = ON(SYNCED) };
 static const struct field_object lost = { .actions = ON(LOST) };
 static const struct field_object resync = { .actions = ON(RESYNC) };
+static const struct field_object run = { .actions = ON(START) | ON(STOP) };
 static const struct field_object stop = { .actions = ON(STOP) };
 static const struct field_object clock_step = { .actions = ON(CLOCK) };
 /* clang-format on */
@@ -762,6 +763,8 @@ const struct field fields[] = {
 	  .help = "start: set of hooks in use" },
 	{ PATH("", "blind"), .in = &start, .type = FIELD_CALL, .has = has_blind, .json = blind_json, .cut = 7,
 	  .help = "start: what these hooks cannot see" },
+	{ PATH("", "pinned"), .in = &run, .type = FIELD_BOOL, .at = RECORD(pinned),
+	  .help = "start: the hooks of a run before go on; nothing between them is missing; stop: they stay" },
 	{ PATH("", "count"), .in = &counted, .type = FIELD_U64, .at = RECORD(count), .zero = true,
 	  .help = "synced: sockets found; lost: events lost" },
 	{ PATH("", "took_us"), .in = &synced, .type = FIELD_U64, .at = RECORD(took_us), .zero = true,

@@ -252,3 +252,60 @@ struct process *processes_of_record(struct processes *ps, const struct record *r
 	memcpy(process->comm, rec->comm, sizeof(process->comm));
 	return process;
 }
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static char *copy_bytes(const char *from, size_t len)
+{
+	char *to = from ? malloc(len + 1) : NULL;
+
+	if (to) {
+		memcpy(to, from, len);
+		to[len] = '\0';
+	}
+	return to;
+}
+
+static void where_copy(struct cgroup_info *to, const struct cgroup_info *from)
+{
+	to->unit = copy(from->unit);
+	to->container_id = copy(from->container_id);
+	to->container_runtime = copy(from->container_runtime);
+	to->container_name = copy(from->container_name);
+	to->pod_uid = copy(from->pod_uid);
+	to->pod_name = copy(from->pod_name);
+	to->pod_namespace = copy(from->pod_namespace);
+}
+
+static void process_copy(struct process *to, const struct process *from)
+{
+	to->cgroup_id = from->cgroup_id;
+	to->ppid = from->ppid;
+	to->uid = from->uid;
+	to->gid = from->gid;
+	memcpy(to->comm, from->comm, sizeof(to->comm));
+	to->exe = copy(from->exe);
+	to->exe_cut = from->exe_cut;
+	to->args = copy_bytes(from->args, from->args_len);
+	to->args_len = to->args ? from->args_len : 0;
+	to->args_cut = from->args_cut;
+	to->cgroup = copy(from->cgroup);
+	where_copy(&to->where, &from->where);
+	to->enriched = true;
+}
+
+struct process *processes_keep(struct processes *ps, const struct process *from)
+{
+	struct process *p;
+	bool new;
+
+	if (!from || !from->key.pid)
+		return NULL;
+	p = processes_get(ps, &from->key, &new);
+	if (p && new)
+		process_copy(p, from);
+	return p;
+}

@@ -68,6 +68,8 @@ struct process *processes_find_program(struct processes *ps, const struct proces
 struct process *processes_find_pid(struct processes *ps, uint32_t pid, uint64_t start_ns);
 /* Who made the call of @rec, with what the record says of it when it is new; NULL: nobody, or no room. */
 struct process *processes_of_record(struct processes *ps, const struct record *rec);
+/* The entry of @from, with all that @from says when it is new. NULL: @from is NULL or nobody, or no room. */
+struct process *processes_keep(struct processes *ps, const struct process *from);
 struct process *process_ref(struct process *p); /* NULL is fine */
 void process_unref(struct process *p);          /* NULL is fine */
 uint64_t processes_refused(const struct processes *ps);

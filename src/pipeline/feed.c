@@ -9,7 +9,7 @@
 #define DRAIN_MAX 4096    /* records between two looks at everything else */
 #define LOOKS_PER_RING 16 /* and so much of the ring: what is lost is to be told where it happened */
 
-static void feed_process(struct pipeline *p, const struct pl_process *told)
+void feed_process(struct pipeline *p, const struct pl_process *told)
 {
 	struct process_key key = { .pid = told->pid, .start_ns = told->start_ns, .exec_id = told->exec_id };
 	struct process *process;
@@ -78,7 +78,7 @@ static void feed_success(struct pipeline *p, const struct pl_event *event, struc
 		/* The snapshot came in the middle of this bind and has told the socket. */
 		e = ledger_find(p->ledger, rec->sk);
 		if (e) {
-			e->tracked_ns = rec->tracked_ns;
+			e->tracked_ns = e->told.tracked_ns = rec->tracked_ns;
 			e->since_ns = e->told.since_ns = rec->time_ns;
 			e->told.since_precision = SINCE_EXACT;
 			return;
@@ -144,7 +144,7 @@ static void feed_release(struct pipeline *p, const struct pl_event *event, struc
 		e = ledger_find_cookie(p->ledger, rec->cookie);
 	if (!e && was_corrected(p, event))
 		return;
-	if (rec->closed_by_pid == p->session.own_pid)
+	if (rec->closed_by_pid == p->session.own_pid || rec->closed_by_pid == p->own_pid_before)
 		rec->closed_by_pid = 0; /* the snapshot held the last reference for a moment */
 	if (e) {
 		entry_tell_snapshot(p, e);
@@ -239,6 +239,8 @@ int pipeline_feed(void *arg, const void *data, size_t len)
 		feed_process(p, d.process);
 	else
 		feed_event(p, &d);
+	if (!d.process)
+		p->whole_to = ring_position(p->ring); /* a process belongs to the event after it */
 	p->fed_to += ring_record_size(len);
 	return p->error || p->stop || p->fed_to >= p->feed_end;
 }
@@ -247,6 +249,9 @@ int pipeline_drain(struct pipeline *p, bool *ret_any)
 {
 	size_t n;
 
+	*ret_any = false;
+	if (keep_is_full(p))
+		return p->error;
 	p->fed_to = ring_position(p->ring);
 	p->feed_end = p->fed_to + p->config->ring_bytes / LOOKS_PER_RING;
 	if (p->lost_place && p->lost_place < p->feed_end)
@@ -254,5 +259,6 @@ int pipeline_drain(struct pipeline *p, bool *ret_any)
 	(void)ring_drain(p->ring, DRAIN_MAX, pipeline_feed, p, &n);
 	*ret_any = n > 0;
 	losses_look(p);
+	keep_mark(p);
 	return p->error;
 }

@@ -176,22 +176,32 @@ static void linger_tell(struct pipeline *p, struct linger *l, uint64_t now_ns)
 
 void linger_end(struct pipeline *p, uint32_t netns, enum proto proto, uint16_t port, uint64_t now_ns)
 {
-	struct linger *l = linger_find(p->lingers, netns, proto, port);
+	struct linger *l;
 
+	resume_linger(p, netns, proto, port);
+	l = linger_find(p->lingers, netns, proto, port);
 	if (l)
 		linger_tell(p, l, now_ns);
 }
 
 void linger_hint(struct pipeline *p, const struct pl_event *e)
 {
-	struct linger *l = linger_find(p->lingers, e->netns, decode_proto(e->proto, 0), e->port);
+	enum proto proto = decode_proto(e->proto, 0);
+	struct linger *l;
 
+	resume_linger(p, e->netns, proto, e->port);
+	l = linger_find(p->lingers, e->netns, proto, e->port);
 	if (!l)
 		return;
 	if (e->flags & PL_FREE)
 		linger_tell(p, l, e->time_ns);
 	else if (l->check_ns > e->time_ns + CHECK_FIRST_NS)
 		linger_due(p->lingers, l, e->time_ns + CHECK_FIRST_NS);
+}
+
+bool linger_is_known(const struct pipeline *p, uint32_t netns, enum proto proto, uint16_t port)
+{
+	return linger_find(p->lingers, netns, proto, port);
 }
 
 /* ---- asking the kernel: one question for all ports of one table that are due ---- */

@@ -175,9 +175,9 @@ static void netns_resolve(struct pipeline *p)
 		p->n_netns = 0;
 }
 
-static int tracer_start(struct pipeline *p)
+void tracer_options_fill(struct pipeline *p, struct tracer_options *o, char *mount, size_t size)
 {
-	struct tracer_options o = {
+	*o = (struct tracer_options){
 		.hooks = p->config->hooks,
 		.ring_bytes = p->config->ring_bytes,
 		.filter = p->config->kernel,
@@ -185,19 +185,32 @@ static int tracer_start(struct pipeline *p)
 		.autobind = p->config->autobind,
 		.no_iterators = p->config->no_iterators,
 		.tree = p->config->tree,
+		.pin = p->config->pin,
+		.stream = p->session.stream,
+		.pin_salt = p->config->pin_salt,
 	};
+	memcpy(o->netns, p->netns, sizeof(o->netns));
+	o->n_netns = p->n_netns;
+	if (!cgroup2_find(mount, size))
+		o->cgroup2 = mount;
+}
+
+static int tracer_start(struct pipeline *p)
+{
+	const struct tracer_pinned *pinned;
+	struct tracer_options o;
 	char mount[4096];
 	int r;
 
 	netns_resolve(p);
-	memcpy(o.netns, p->netns, sizeof(o.netns));
-	o.n_netns = p->n_netns;
-	if (!cgroup2_find(mount, sizeof(mount)))
-		o.cgroup2 = mount;
+	tracer_options_fill(p, &o, mount, sizeof(mount));
 	r = tracer_open(&o, &p->tracer);
 	if (r < 0)
 		return r;
-	r = ring_open(tracer_ring_fd(p->tracer), o.ring_bytes, &p->ring);
+	pinned = tracer_pinned(p->tracer);
+	r = ring_open(tracer_ring_fd(p->tracer), pinned ? pinned->ring_bytes : o.ring_bytes, &p->ring);
+	if (!r && p->config->pin)
+		r = resume_open(p);
 	if (r < 0)
 		return r;
 	tracer_set_awake(p->tracer, true);
@@ -279,6 +292,7 @@ static int pipeline_open(struct pipeline *p)
 static void pipeline_close(struct pipeline *p)
 {
 	output_close(p);
+	resume_free(p->resume);
 	handoffs_free(p->handoffs, p);
 	lingers_free(p->lingers);
 	ledger_free(p->ledger);
@@ -378,6 +392,8 @@ static int pipeline_sleep(struct pipeline *p)
 	uint64_t timeout = deadline == UINT64_MAX ? UINT64_MAX : deadline > now_ns ? deadline - now_ns : 0;
 	int r;
 
+	if (keep_is_behind(p))
+		return keep_nap(p, timeout);
 	if (now_ns - p->last_record_ns < BUSY_NS) {
 		p->busy = true;
 		return loop_wait(p->loop, -1, timeout < NAP_NS ? timeout : NAP_NS);
@@ -412,6 +428,7 @@ static int pipeline_loop(struct pipeline *p)
 		p->unchecked = p->unchecked || any;
 		if (!r)
 			r = pipeline_tick(p);
+		keep_mark(p);
 		if (!r && p->config->sink->flush)
 			r = p->config->sink->flush(p->sink);
 		if (r || p->stop || until_reached(p))
@@ -429,6 +446,7 @@ static void start_tell(struct pipeline *p)
 	struct record rec;
 
 	record_now(&rec, ACTION_START);
+	rec.pinned = resume_is_on(p);
 	p->started_ns = rec.time_ns;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
 }
@@ -447,11 +465,13 @@ static int stop_tell(struct pipeline *p)
 	if (p->config->verbose)
 		statistics_print(p);
 	record_now(&rec, ACTION_STOP);
+	rec.pinned = p->pinned;
 	rec.told = p->told;
 	rec.lost = lost_all(p);
 	rec.hidden = tracer_hidden(p->tracer);
 	r = p->config->sink->tick ? p->config->sink->tick(p->sink, UINT64_MAX, &next_ns) : 0;
 	pipeline_tell(p, &rec, NULL, NULL, NULL);
+	keep_mark(p);
 	if (!r && p->config->sink->flush)
 		r = p->config->sink->flush(p->sink);
 	return r ? r : p->error;
@@ -459,14 +479,20 @@ static int stop_tell(struct pipeline *p)
 
 static int pipeline_trace(struct pipeline *p)
 {
-	int r = 0;
+	bool adopted = p->resume;
+	int r = adopted ? resume_begin(p) : 0;
 
+	if (r < 0)
+		return r;
 	start_tell(p);
+	resume_losses(p);
 	if (p->config->sink->flush)
 		r = p->config->sink->flush(p->sink);
 	if (p->config->duration_ns)
 		p->deadline_ns = p->started_ns + p->config->duration_ns;
-	if (!r && p->config->snapshot)
+	if (!r && adopted)
+		r = resume_end(p);
+	else if (!r && p->config->snapshot)
 		r = pipeline_snapshot(p);
 	if (!r && !p->stop)
 		r = pipeline_loop(p);

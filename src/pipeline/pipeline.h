@@ -16,6 +16,7 @@ struct pipeline_keeper {
 	void (*reopen)(void *arg);                               /* SIGHUP, which then does not end the run */
 	void (*figures)(void *arg);  /* SIGUSR1: what else there is to say, after the run's own */
 	void (*stopping)(void *arg); /* once: the run ends; what is left is told and written after it */
+	void (*say)(void *arg, const char *text); /* what whoever started the run should know */
 	void *arg;
 	uint64_t look_ns;
 };
@@ -36,6 +37,14 @@ struct pipeline_config {
 	uint32_t tree;
 	int until_fd; /* not 0: no signal but the end of this pipe ends the run, once all that came before it is told */
 	const struct pipeline_keeper *keeper; /* NULL: nobody */
+	/*
+	 * Not NULL: a folder of a BPF file system where the hooks and the ring live on when the run ends, however it does.
+	 * The next run tells what is in the ring from where this one's sink has kept it (sink_ops.kept); @history is where
+	 * its stream is read from then.
+	 */
+	const char *pin;
+	const char *history;
+	uint64_t pin_salt; /* for tests: as if another build had pinned */
 	bool snapshot;
 	bool ephemeral;
 	bool autobind;

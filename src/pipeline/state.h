@@ -29,6 +29,7 @@ struct map_loss {
 	uint64_t now, told;
 };
 
+struct resume;
 struct lingers;
 struct handoffs;
 struct diags;
@@ -71,6 +72,7 @@ struct pipeline {
 	uint64_t looked_at;                    /* position in the ring at the last look for losses */
 	uint64_t lost_place; /* position at which what is known to be lost is told; 0: nothing is */
 	uint64_t fed_to;     /* position of the record under way */
+	uint64_t whole_to;   /* all that comes from what lies before in the ring has been told */
 	uint64_t feed_end;   /* where the drain under way stops */
 	uint64_t missed_seen;
 	uint64_t queue_lost_seen; /* by the sink */
@@ -101,8 +103,11 @@ struct pipeline {
 	uint64_t end_at; /* position in the ring up to which is told when until_fd has ended */
 	bool ending;     /* it has */
 	bool busy;       /* records come: the reader looks by itself */
-	bool retell;     /* the next resync tells all that is held */
-	bool syncing;    /* the first snapshot is under way: its rows are told when it is complete */
+	bool pinned;     /* the ring outlives us: what was read stays in it until the sink has kept it */
+	uint32_t own_pid_before; /* of the recorder whose hooks these are; 0: none */
+	struct resume *resume;   /* the stream of another run is being gone on with; else NULL */
+	bool retell;             /* the next resync tells all that is held */
+	bool syncing;            /* the first snapshot is under way: its rows are told when it is complete */
 	bool stop;
 	unsigned asked_to_end; /* signals that say so */
 	int error;             /* of the sink: ends the run */
@@ -126,6 +131,7 @@ void record_from_entry(struct record *rec, const struct entry *e, enum action ac
 void tell_release_of(struct pipeline *p, struct entry *e, uint64_t now_ns); /* as a correction */
 
 /* ---- feed.c: one ring record into the ledger, and told ---- */
+void feed_process(struct pipeline *p, const struct pl_process *told);
 int pipeline_feed(void *arg, const void *data, size_t len);
 int pipeline_drain(struct pipeline *p, bool *ret_any); /* all that is ready now; 0 or negative errno */
 void entry_tell_snapshot(struct pipeline *p, struct entry *e);
@@ -150,6 +156,29 @@ void keeper_figures(const struct pipeline *p);
 
 int pipeline_look(struct pipeline *p); /* pipeline.c: have signals and exits come? 0 or negative errno */
 
+/* ---- resume.c: hooks that outlived a recorder, and its stream ---- */
+int resume_open(
+	struct pipeline *p); /* after the tracer: which stream, from where. 0 or negative errno with a story */
+int resume_begin(struct pipeline *p);        /* what happened meanwhile is told */
+int resume_end(struct pipeline *p);          /* and the ledger is right */
+bool resume_is_on(const struct pipeline *p); /* a stream goes on, none begins */
+void resume_free(struct resume *res);
+void resume_losses(struct pipeline *p); /* what nobody can read any more */
+int pipeline_replace(
+	struct pipeline *p); /* replace.c: pinned hooks by ours. 0 or negative errno with a story */
+void tracer_options_fill(struct pipeline *p, struct tracer_options *o, char *mount,
+			 size_t size); /* pipeline.c */
+/* A line for whoever looks after the run. */
+void keeper_say(const struct pipeline *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The release that left @port busy, if it is the last that was told of it: begins to wait for `free` again. */
+void resume_linger(struct pipeline *p, uint32_t netns, enum proto proto, uint16_t port);
+/* What was told is kept on disk together with the place in the ring up to which it was read. */
+void keep_mark(struct pipeline *p);
+bool keep_is_full(const struct pipeline *p); /* the disk is behind: no more is read */
+/* While the disk is waited for nobody can sleep on the ring. @timeout_ns: at most. 0 or negative errno */
+int keep_nap(struct pipeline *p, uint64_t timeout_ns);
+bool keep_is_behind(const struct pipeline *p); /* something is in the ring: read or not */
+
 /* ---- output.c: the sink, and a reader that does not read ---- */
 int output_open(struct pipeline *p);
 void output_close(struct pipeline *p);
@@ -157,8 +186,15 @@ void output_close(struct pipeline *p);
 /* ---- sync.c: what was there before, and what a loss took ---- */
 int pipeline_snapshot(struct pipeline *p);
 int pipeline_resync(struct pipeline *p);
+void drain_to_here(struct pipeline *p);
 void losses_check(struct pipeline *p); /* tell all that is known to be lost */
-void losses_look(struct pipeline *p);  /* tell it where its place is reached */
+void losses_begin(struct pipeline *p);
+void lost_tell(struct pipeline *p, uint64_t count, enum lost_where where, enum action action);
+/* @t's rows of sockets that no file led to, of every namespace asked for; how many could not be looked into. */
+uint32_t fileless_all(struct pipeline *p, struct tracer *t, int (*between)(void *arg), void *arg);
+void losses_resume(struct pipeline *p, enum lost_where where, enum action action,
+		   uint64_t count);   /* told before us */
+void losses_look(struct pipeline *p); /* tell it where its place is reached */
 void missed_check(struct pipeline *p);
 
 /* ---- fallback.c: the same out of /proc and sock_diag ---- */
@@ -189,6 +225,7 @@ struct lingers *lingers_free(struct lingers *l);
 void linger_begin(struct pipeline *p, const struct record *rec, struct process *owner);
 void linger_cancel(struct pipeline *p, const struct record *rec); /* it has a new owner */
 void linger_end(struct pipeline *p, uint32_t netns, enum proto proto, uint16_t port, uint64_t now_ns);
+bool linger_is_known(const struct pipeline *p, uint32_t netns, enum proto proto, uint16_t port);
 void linger_hint(struct pipeline *p, const struct pl_event *e);
 void lingers_tick(struct pipeline *p, uint64_t now_ns);
 uint64_t lingers_next_ns(const struct lingers *l);   /* 0: none */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The run in figures, and whoever looks after it. */
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "pipeline/state.h"
 
 uint64_t lost_all(const struct pipeline *p)
@@ -21,7 +24,7 @@ static void stats_take(const struct pipeline *p, struct pipeline_stats *ret)
 		.refused = ledger_refused(p->ledger),
 		.bad_records = p->bad_records,
 		.processes = processes_count(p->processes),
-		.ring_used = ring_produced(p->ring) - ring_position(p->ring),
+		.ring_used = ring_produced(p->ring) - ring_released(p->ring),
 		.ring_bytes = p->config->ring_bytes,
 		.lag_ns = p->lag_ns,
 	};
@@ -89,4 +92,18 @@ void keeper_figures(const struct pipeline *p)
 
 	if (k && k->figures)
 		k->figures(k->arg);
+}
+
+void keeper_say(const struct pipeline *p, const char *fmt, ...)
+{
+	const struct pipeline_keeper *k = p->config->keeper;
+	char text[512];
+	va_list ap;
+
+	if (!k || !k->say)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	k->say(k->arg, text);
 }

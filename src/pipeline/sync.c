@@ -26,13 +26,16 @@ static int drain_between(void *arg)
 }
 
 /* Everything that is in the ring now. Bounded: what producers add meanwhile waits for the loop. */
-static void drain_to_here(struct pipeline *p)
+void drain_to_here(struct pipeline *p)
 {
 	uint64_t end = ring_produced(p->ring);
 	bool any = true;
 
-	while (any && !p->error && !p->stop && ring_position(p->ring) < end)
+	while (any && !p->error && !p->stop && ring_position(p->ring) < end) {
 		(void)pipeline_drain(p, &any);
+		if (!any && keep_is_full(p) && !keep_nap(p, UINT64_MAX))
+			any = true; /* until there is room: who compares with the kernel has to know all that was told */
+	}
 }
 
 bool netns_asked(const struct pipeline *p, uint32_t inode)
@@ -47,7 +50,7 @@ bool netns_asked(const struct pipeline *p, uint32_t inode)
  * Sockets that no file led to, namespace by namespace; one that vanishes meanwhile is left out. How many could not be
  * looked into: too many for the limit of open files, or a /proc that hides them.
  */
-static uint32_t fileless_all(struct pipeline *p)
+uint32_t fileless_all(struct pipeline *p, struct tracer *t, int (*between)(void *arg), void *arg)
 {
 	struct netns_list list = { 0 };
 	uint32_t cut;
@@ -63,7 +66,7 @@ static uint32_t fileless_all(struct pipeline *p)
 			cut++;
 			continue;
 		}
-		(void)tracer_iterate_fileless(p->tracer, drain_between, p);
+		(void)tracer_iterate_fileless(t, between, arg);
 		(void)netns_leave(home);
 	}
 	netns_list_done(&list);
@@ -153,7 +156,7 @@ int pipeline_snapshot(struct pipeline *p)
 	if (r == -ENOTSUP)
 		r = snapshot_from_proc(p, &netns_cut);
 	else if (!r)
-		netns_cut = fileless_all(p);
+		netns_cut = fileless_all(p, p->tracer, drain_between, p);
 	if (r < 0 || p->asked_to_end)
 		return r < 0 ? r : p->error; /* told to end before it was complete: nothing is in step */
 	drain_to_here(p);
@@ -172,7 +175,7 @@ int pipeline_snapshot(struct pipeline *p)
 
 /* ---- losses ---- */
 
-static void lost_tell(struct pipeline *p, uint64_t count, enum lost_where where, enum action action)
+void lost_tell(struct pipeline *p, uint64_t count, enum lost_where where, enum action action)
 {
 	struct record rec;
 
@@ -196,6 +199,26 @@ static bool ring_has_lost(const struct pipeline *p)
 		if (tracer_lost(p->tracer, kind, false) != p->lost_seen[kind])
 			return true;
 	return false;
+}
+
+/* Another set of hooks counts anew. */
+void losses_begin(struct pipeline *p)
+{
+	for (unsigned kind = 0; kind < PL_KIND_MAX; kind++)
+		p->lost_seen[kind] = tracer_lost(p->tracer, kind, false);
+	p->map_full.now = p->map_full.told = tracer_tracked_full(p->tracer);
+	p->missed_seen = tracer_missed(p->tracer, NULL, NULL);
+}
+
+void losses_resume(struct pipeline *p, enum lost_where where, enum action action, uint64_t count)
+{
+	for (unsigned kind = 0; where == LOST_RING && kind < PL_KIND_MAX; kind++)
+		if (lost_actions[kind] == action)
+			p->lost_seen[kind] = count;
+	if (where == LOST_MAP && !action)
+		p->map_full.now = p->map_full.told = count;
+	if (where == LOST_HOOK)
+		p->missed_seen = count;
 }
 
 static bool ring_losses(struct pipeline *p)
@@ -297,7 +320,7 @@ void losses_look(struct pipeline *p)
 	if (!p->lost_place && ring_has_lost(p))
 		p->lost_place =
 			p->looked_at + p->config->ring_bytes - ring_record_size(sizeof(struct pl_process));
-	p->looked_at = at;
+	p->looked_at = ring_released(p->ring);
 	if (!p->lost_place || at >= p->lost_place || ring_is_empty(p->ring))
 		losses_fold(p, false);
 }
@@ -406,8 +429,8 @@ static void missing_record(const struct missing *m, struct record *rec)
 	memcpy(e.comm, m->value.comm, sizeof(e.comm));
 	memcpy(e.iface, m->value.iface, sizeof(e.iface));
 	decode_event(&e, rec);
-	rec->since_ns = m->value.since_ns;
-	rec->since_precision = SINCE_EXACT;
+	decode_since(m->value.flags, m->value.since_ns, m->value.start_ns, &rec->since_ns,
+		     &rec->since_precision);
 	rec->correction = true;
 }
 
@@ -450,6 +473,7 @@ static uint64_t missing_add(struct pipeline *p, const struct comparison *c)
 		if (!still_tracked(p, m->sk, m->value.since_ns))
 			continue;
 		missing_record(m, &rec);
+		rec.correction = !p->syncing;
 		if (e) {
 			tell_release_of(p, e, rec.time_ns);
 			ledger_release(p->ledger, e, rec.time_ns);
@@ -585,7 +609,7 @@ static void resync_tell(struct pipeline *p, uint64_t kept)
 {
 	struct record rec;
 
-	if (p->resync_due_ns)
+	if (p->resync_due_ns || (p->resume && (!resume_is_on(p) || (!p->resync_added && !p->resync_removed))))
 		return;
 	record_now(&rec, ACTION_RESYNC);
 	rec.added = p->resync_added;

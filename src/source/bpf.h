@@ -22,6 +22,23 @@ struct tracer_options {
 	bool no_iterators;   /* do as if the kernel had none */
 	uint32_t tree;       /* follow the tree of this process from its next exec on; 0: none */
 	const char *cgroup2; /* where the v2 hierarchy is mounted; NULL: nowhere */
+	const char *
+		pin; /* folder of a BPF file system in which the hooks outlive the process; NULL: they do not */
+	const char *stream; /* with pin: the name of the stream that begins, where none goes on */
+	uint64_t pin_salt;  /* for tests: makes it another build */
+};
+
+/* Hooks that outlive the process. */
+struct tracer_pinned {
+	bool adopted;        /* they were there */
+	char stream[24];     /* of the recorder that had them last */
+	uint64_t ring;       /* the ring's name: a position in it means nothing in another */
+	uint64_t sk_mask;    /* under which addresses of sockets may be kept on disk */
+	uint32_t ring_bytes; /* of that ring */
+	uint32_t own_pid;    /* of the recorder before */
+	bool stale;          /* of another build or with other options: to be succeeded by a set of our own */
+	uint64_t unread;     /* records that only another build could read: gone with its hooks */
+	size_t incomplete; /* sets that somebody who was killed had left half made, or of another version: taken off */
 };
 
 struct tracer;
@@ -36,6 +53,20 @@ struct tracer *tracer_close(struct tracer *t); /* NULL is fine; always returns N
 const char *tracer_hooks(const struct tracer *t);        /* "fexit", "tracepoint", "mixed" */
 const char *const *tracer_blind(const struct tracer *t); /* NULL-terminated */
 int tracer_ring_fd(const struct tracer *t);
+const struct tracer_pinned *tracer_pinned(const struct tracer *t); /* NULL: they go with the process */
+/*
+ * A set as @o says beside @old, in the same folder; both see everything. It is not there for the next run before
+ * tracer_ready(), which that is to adopt only when @old has been taken off. 0 or negative errno with a story.
+ */
+int tracer_succeed(struct tracer *old, const struct tracer_options *o, struct tracer **ret);
+int tracer_ready(struct tracer *t);
+void tracer_retire(struct tracer *old,
+		   struct tracer *heir); /* take @old off: what it knew that goes on is @heir's */
+void tracer_discard(struct tracer *t);   /* take it off, and close it */
+/* From now on it is the ring of @stream, and we are its reader. 0 or negative errno with a story. */
+int tracer_pinned_stream(struct tracer *t, const char *stream);
+/* Take off what is pinned in @dir. 0; -ENOENT without a story: nothing is; -EBUSY: it is used; other negative errno. */
+int tracer_unpin(const char *dir);
 bool tracer_uses(const struct tracer *t, size_t row); /* is row @row of hooks[] attached? */
 
 /*
@@ -83,6 +114,8 @@ int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret); /
 void tracer_untrack(struct tracer *t, uint64_t sk, uint64_t tracked_ns);
 /* A port is free (no VRF's): whoever takes it without a bind has nothing to do with who had it last. */
 void tracer_forget_lingering(struct tracer *t, uint32_t netns, bool udp, uint16_t port);
+/* Every port on which something was left. 0, or what @each returned. */
+int tracer_lingering_all(struct tracer *t, int (*each)(void *arg, const struct pl_port *port), void *arg);
 void tracer_watch_lingering(struct tracer *t, bool watch); /* tell deaths on lingering ports: PL_HINT */
 
 #endif

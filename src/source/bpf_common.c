@@ -191,23 +191,23 @@ int bpf_small_btf(const struct kernel_btf *k, const void *elf, size_t size)
 }
 
 /* @pid 0: every process. Older kernels do not know the filter: E2BIG. */
-int bpf_iterator_open(struct bpf_program *p, uint32_t pid, struct bpf_link **ret_link, int *ret_fd)
+int bpf_iterator_open(int program, const char *name, uint32_t pid, int *ret_link, int *ret_fd)
 {
 	union bpf_iter_link_info info = { .task.pid = pid };
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-	struct bpf_link *link = bpf_program__attach_iter(p, pid ? &opts : NULL);
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &info, .iter_info_len = sizeof(info));
+	int link = bpf_link_create(program, 0, BPF_TRACE_ITER, pid ? &opts : NULL);
 	int fd;
 
-	if (!link && pid)
+	if (link < 0 && pid)
 		return -ENOTSUP;
-	if (!link)
-		return fail(-errno, "attach the iterator %s", bpf_program__section_name(p));
-	fd = bpf_iter_create(bpf_link__fd(link));
+	if (link < 0)
+		return fail(-errno, "attach the iterator %s", name);
+	fd = bpf_iter_create(link);
 	if (fd < 0) {
 		int error = -errno;
 
-		bpf_link__destroy(link);
-		return fail(error, "create the iterator %s", bpf_program__section_name(p));
+		close(link);
+		return fail(error, "create the iterator %s", name);
 	}
 	*ret_link = link;
 	*ret_fd = fd;

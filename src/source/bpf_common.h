@@ -12,9 +12,6 @@
 
 #define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 
-struct bpf_program;
-struct bpf_link;
-
 void bpf_prepare(void);     /* before the first object is opened */
 const char *bpf_said(void); /* what libbpf complained of first; "": of nothing */
 void bpf_said_clear(void);  /* what libbpf complained of so far is another attempt's */
@@ -36,7 +33,7 @@ unsigned bpf_own_pidns(void);
 int bpf_small_btf(const struct kernel_btf *k, const void *elf, size_t size);
 
 /* @pid 0: every process. Older kernels cannot pick one: -ENOTSUP. Else 0 or negative errno with a story. */
-int bpf_iterator_open(struct bpf_program *p, uint32_t pid, struct bpf_link **ret_link, int *ret_fd);
+int bpf_iterator_open(int program, const char *name, uint32_t pid, int *ret_link, int *ret_fd);
 ssize_t bpf_iterator_read(int fd, void *rows, size_t size); /* 0: the end; negative errno with a story */
 
 #endif

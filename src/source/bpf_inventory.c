@@ -220,18 +220,17 @@ bool lister_sees_everybody(const struct lister *l)
 static int iterate(struct lister *l, unsigned which, int (*each)(void *arg, const void *row, size_t len),
 		   void *arg)
 {
-	struct bpf_link *link;
 	struct bpf_program *p;
-	int fd, r = program_get(l, which, &p);
+	int link, fd, r = program_get(l, which, &p);
 
 	if (r < 0)
 		return r;
-	r = bpf_iterator_open(p, 0, &link, &fd);
+	r = bpf_iterator_open(bpf_program__fd(p), bpf_program__section_name(p), 0, &link, &fd);
 	if (r < 0)
 		return r;
 	r = rows_read(fd, each, arg);
 	close(fd);
-	bpf_link__destroy(link);
+	close(link);
 	return r;
 }
 
@@ -271,16 +270,16 @@ static int files_read(int fd, struct inventory_bpf__bss *shared,
 int lister_files(struct lister *l, int (*each)(void *arg, const void *row, size_t len), void *arg)
 {
 	struct inventory_bpf__bss *shared = l->has[FILES]->bss;
-	struct bpf_link *link;
-	int fd, r;
+	struct bpf_program *p = l->has[FILES]->progs.list_file;
+	int link, fd, r;
 
-	r = bpf_iterator_open(l->has[FILES]->progs.list_file, 0, &link, &fd);
+	r = bpf_iterator_open(bpf_program__fd(p), bpf_program__section_name(p), 0, &link, &fd);
 	if (r < 0)
 		return r;
 	shared->pass_task = 0;
 	r = files_read(fd, shared, each, arg);
 	close(fd);
-	bpf_link__destroy(link);
+	close(link);
 	return r;
 }
 

@@ -131,61 +131,6 @@ void replay_view(const struct replay *r, const struct entry *e, int64_t now_ns, 
 	}
 }
 
-/* ---- processes: the view's are borrowed for the call ---- */
-
-static char *copy_bytes(const char *from, size_t len)
-{
-	char *to = from ? malloc(len + 1) : NULL;
-
-	if (to) {
-		memcpy(to, from, len);
-		to[len] = '\0';
-	}
-	return to;
-}
-
-static void where_copy(struct cgroup_info *to, const struct cgroup_info *from)
-{
-	to->unit = copy(from->unit);
-	to->container_id = copy(from->container_id);
-	to->container_runtime = copy(from->container_runtime);
-	to->container_name = copy(from->container_name);
-	to->pod_uid = copy(from->pod_uid);
-	to->pod_name = copy(from->pod_name);
-	to->pod_namespace = copy(from->pod_namespace);
-}
-
-static void process_copy(struct process *to, const struct process *from)
-{
-	to->cgroup_id = from->cgroup_id;
-	to->ppid = from->ppid;
-	to->uid = from->uid;
-	to->gid = from->gid;
-	memcpy(to->comm, from->comm, sizeof(to->comm));
-	to->exe = copy(from->exe);
-	to->exe_cut = from->exe_cut;
-	to->args = copy_bytes(from->args, from->args_len);
-	to->args_len = to->args ? from->args_len : 0;
-	to->args_cut = from->args_cut;
-	to->cgroup = copy(from->cgroup);
-	where_copy(&to->where, &from->where);
-	to->enriched = true;
-}
-
-/* NULL: nobody, or no room. */
-static struct process *process_keep(struct replay *r, const struct process *from)
-{
-	struct process *p;
-	bool new;
-
-	if (!from || !from->key.pid)
-		return NULL;
-	p = processes_get(r->processes, &from->key, &new);
-	if (p && new)
-		process_copy(p, from);
-	return p;
-}
-
 /* ---- one record ---- */
 
 /* An id of the store names a socket for good, as (sk, tracked_ns) does in a kernel. */
@@ -199,7 +144,7 @@ static void owners_keep(struct replay *r, struct entry *e, const struct view *v)
 	for (size_t i = 0; i < v->n_owners; i++) {
 		struct owner o = v->owners[i];
 
-		o.process = process_keep(r, o.process);
+		o.process = processes_keep(r->processes, o.process);
 		(void)entry_owner_add(e, &o);
 	}
 	if (v->owners_count > e->owners_count)
@@ -214,7 +159,7 @@ static int hold(struct replay *r, uint64_t sk, const struct view *v)
 	if (!rec.port)
 		return 0;
 	rec.sk = sk;
-	e = ledger_hold(r->ledger, &rec, process_keep(r, v->process));
+	e = ledger_hold(r->ledger, &rec, processes_keep(r->processes, v->process));
 	if (!e)
 		return -ENOMEM;
 	e->id = rec.socket_id;
@@ -266,7 +211,8 @@ static int begin_anew(struct replay *r)
 /* After a gap what is held is told again. */
 static bool is_beginning(const struct record *rec)
 {
-	return rec->action == ACTION_START || (rec->action == ACTION_LOST && rec->lost_where == LOST_QUEUE);
+	return (rec->action == ACTION_START && !rec->pinned) ||
+	       (rec->action == ACTION_LOST && rec->lost_where == LOST_QUEUE);
 }
 
 int replay_apply(struct replay *r, int64_t id, const struct view *v)

@@ -12,7 +12,10 @@ struct replay *replay_new(void);                /* NULL only when out of memory 
 struct replay *replay_free(struct replay *r);   /* NULL is fine; always returns NULL */
 struct ledger *replay_ledger(struct replay *r); /* borrowed; another one after each begin or start event */
 
-/* Fold the record @id in. A `start`, or a loss in the queue, begins anew: what was held before is not known any more, and told again. 0 or -ENOMEM. */
+/*
+ * Fold the record @id in. A `start` (but of pinned hooks), or a loss in the queue, begins anew: what was held before is not
+ * known any more, and told again. 0 or -ENOMEM.
+ */
 int replay_apply(struct replay *r, int64_t id, const struct view *v);
 
 /*

@@ -28,7 +28,7 @@ struct arg {
 	int (*set)(void *opts, const char *text);
 	bool flag;        /* ARG_CALL takes no value */
 	bool hidden;      /* works, but is in no help */
-	const char *bare; /* ARG_CHOICE: what the option says without a value; NULL: it needs one */
+	const char *bare; /* ARG_CHOICE, ARG_STRING: what the option says without a value; NULL: it needs one */
 };
 
 /*
