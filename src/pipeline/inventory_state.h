@@ -59,7 +59,7 @@ struct inventory {
 	bool no_module;
 	bool brief;
 	bool root; /* may look at everybody's processes */
-	bool bpf;  /* owners come from a pass over the files, or will: the programs may still be on their way */
+	bool bpf; /* owners come from a pass over the files, or will: the programs may still be on their way */
 	const char *blind[INVENTORY_BLIND_MAX + 1];
 	char *blind_texts[INVENTORY_BLIND_MAX];
 	size_t n_blind;

@@ -785,7 +785,7 @@ int run_id_at(struct store *s, const struct run *run, int64_t time_ns, int64_t *
 	*ret_id = 0;
 	while (low < high) {
 		int64_t mid = low + (high - low) / 2 + (high - low) % 2, at_ns;
-		struct run at;
+		struct run at = { 0 };
 		int r = uptime_at(s, low, mid, &at);
 
 		if (r < 0)

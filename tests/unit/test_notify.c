@@ -148,6 +148,7 @@ static void children_do_not_speak_for_us(void **state)
 	struct notify n;
 
 	(void)state;
+	assert_true(fd >= 0);
 	setenv("WATCHDOG_USEC", "1000", 1);
 	setenv("WATCHDOG_PID", "1", 1);
 	opened(&n);
@@ -162,6 +163,7 @@ static uint64_t watchdog_with(const char *usec, const char *pid)
 	auto_close int fd = manager();
 	struct notify n;
 
+	assert_true(fd >= 0);
 	setenv("WATCHDOG_USEC", usec, 1);
 	if (pid)
 		setenv("WATCHDOG_PID", pid, 1);
