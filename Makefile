@@ -141,7 +141,7 @@ $B/tests/liblive.a: $(live_lib)
 $B/tests/bench/%: $B/tests/obj/bench/%.o $(support) $B/tests/liblive.a $B/libportlog.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(link) $^ -pthread -o $@
+	$(Q)$(link) $^ $(libs_ld) -pthread -o $@
 
 define live_program
 $B/tests/live/$(1) $(BUILD)/static/$(1): $(call test_obj,tests/live/$(1).c tests/live/$(1)/*.c) \

@@ -62,7 +62,7 @@ static int opened_note(void *arg, int64_t id, const struct view *v)
 	s->matches = filter_match(s->h->filter, v);
 	s->precision = rec->since_precision;
 	s->uptime_ns = rec->since_ns && rec->action != ACTION_HANDOFF ? rec->since_ns : rec->time_ns;
-	s->since_ns = rec->wall_ns - (int64_t)(rec->time_ns - s->uptime_ns);
+	s->since_ns = (int64_t)((uint64_t)rec->wall_ns - (rec->time_ns - s->uptime_ns));
 	cell_port(&s->who, v);
 	pad(&s->who, from, 26);
 	who_put(&s->who, v);

@@ -176,7 +176,8 @@ static void note_snapshot(struct buf *b, const struct view *v, const struct sink
 	if (rec->since_ns &&
 	    (rec->since_precision == SINCE_EXACT || rec->since_precision == SINCE_NOT_BEFORE)) {
 		buf_puts(b, how[rec->since_precision]);
-		put_clock(b, rec->wall_ns - (int64_t)age_ns, o->time == TIME_STYLE_UTC, age_ns < DAY_NS);
+		put_clock(b, (int64_t)((uint64_t)rec->wall_ns - age_ns), o->time == TIME_STYLE_UTC,
+			  age_ns < DAY_NS);
 		buf_puts(b, " (");
 		put_span(b, age_ns);
 		buf_puts(b, " ago)");
@@ -219,7 +220,7 @@ static void note_resync(struct buf *b, const struct view *v, const struct sink_o
 
 static void note_clock(struct buf *b, const struct view *v, const struct sink_options *o)
 {
-	int64_t step = v->rec->clock_new_ns - v->rec->clock_old_ns;
+	int64_t step = (int64_t)((uint64_t)v->rec->clock_new_ns - (uint64_t)v->rec->clock_old_ns);
 
 	buf_puts(b, "the wall clock stepped ");
 	buf_puts(b, step < 0 ? "back by " : "ahead by ");

@@ -116,7 +116,7 @@ void replay_view(const struct replay *r, const struct entry *e, int64_t now_ns, 
 
 	*rec = e->told;
 	rec->action = ACTION_SNAPSHOT;
-	rec->time_ns = e->told.time_ns + (uint64_t)(now_ns - e->told.wall_ns);
+	rec->time_ns = e->told.time_ns + (uint64_t)now_ns - (uint64_t)e->told.wall_ns;
 	rec->wall_ns = now_ns;
 	rec->since_ns = e->since_ns;
 	rec->has_backlog = false;
@@ -136,7 +136,7 @@ void replay_view(const struct replay *r, const struct entry *e, int64_t now_ns, 
 /* An id of the store names a socket for good, as (sk, tracked_ns) does in a kernel. */
 static uint64_t socket_key(int64_t id, const struct record *rec)
 {
-	return (uint64_t)(id - (int64_t)rec->seq) + rec->socket_id;
+	return (uint64_t)id - rec->seq + rec->socket_id;
 }
 
 static void owners_keep(struct replay *r, struct entry *e, const struct view *v)

@@ -613,13 +613,13 @@ static void record_moments(struct reader *rd, struct query *q, int64_t id)
 	const struct stream *st = &rd->stream;
 	struct record *rec = &rd->rec;
 
-	rec->seq = (uint64_t)(id - st->first);
+	rec->seq = (uint64_t)minus(id, st->first);
 	rec->wall_ns = query_get(q, 2);
-	rec->time_ns = (uint64_t)(rec->wall_ns - query_get(q, 3) - st->offset);
+	rec->time_ns = (uint64_t)minus(minus(rec->wall_ns, query_get(q, 3)), st->offset);
 	if (!query_is_null(q, 9))
 		rec->since_ns = rec->time_ns - (uint64_t)query_get(q, 9);
 	if (!query_is_null(q, 7))
-		rec->socket_id = (uint64_t)(query_get(q, 7) - st->first);
+		rec->socket_id = (uint64_t)minus(query_get(q, 7), st->first);
 	else if (rec->has_socket)
 		rec->socket_id = rec->seq;
 }
@@ -784,7 +784,8 @@ int run_id_at(struct store *s, const struct run *run, int64_t time_ns, int64_t *
 
 	*ret_id = 0;
 	while (low < high) {
-		int64_t mid = low + (high - low) / 2 + (high - low) % 2, at_ns;
+		uint64_t span = (uint64_t)minus(high, low);
+		int64_t mid = plus(low, (int64_t)(span / 2 + span % 2));
 		struct run at = { 0 };
 		int r = uptime_at(s, low, mid, &at);
 
@@ -794,10 +795,7 @@ int run_id_at(struct store *s, const struct run *run, int64_t time_ns, int64_t *
 			low = mid;
 			continue;
 		}
-		if (__builtin_sub_overflow(at.end_ns, at.drift, &at_ns) ||
-		    __builtin_add_overflow(at_ns, run->drift, &at_ns))
-			at_ns = at.end_ns;
-		if (at_ns > time_ns) {
+		if (plus(minus(at.end_ns, at.drift), run->drift) > time_ns) {
 			high = at.last - 1;
 		} else {
 			*ret_id = at.last;
@@ -874,11 +872,11 @@ int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 		r = run_of(s, *ret_id, &run);
 		if (r || run.last > *ret_id || !run.last)
 			break;
-		r = run_of(s, run.last + 1, &next);
+		r = run_of(s, plus(run.last, 1), &next);
 		if (r || !next.last)
 			break;
 		r = run_id_at(s, &next, time_ns, &later);
-		if (r || !later)
+		if (r || later <= *ret_id) /* 0, or a file that is not as it should be */
 			break;
 		*ret_id = later;
 	}

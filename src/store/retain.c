@@ -184,7 +184,7 @@ static int64_t smaller(int64_t a, int64_t b)
 static int due_by_size(struct store *s, uint64_t bytes_max, struct due *d)
 {
 	uint64_t bytes;
-	int64_t end = d->last - CHUNK / 10;
+	int64_t end = minus(d->last, CHUNK / 10);
 	int r;
 
 	if (!bytes_max)
@@ -192,10 +192,11 @@ static int due_by_size(struct store *s, uint64_t bytes_max, struct due *d)
 	r = store_bytes(s, &bytes);
 	if (r || bytes <= bytes_max)
 		return r;
-	if (d->at[MARK_SWEPT] < d->last - (d->last - d->at[MARK_PURGED]) / STORE_OUTLIVE)
-		d->to[MARK_SWEPT] = larger(d->to[MARK_SWEPT], smaller(d->at[MARK_SWEPT] + CHUNK, end));
+	if (d->at[MARK_SWEPT] < minus(d->last, minus(d->last, d->at[MARK_PURGED]) / STORE_OUTLIVE))
+		d->to[MARK_SWEPT] = larger(d->to[MARK_SWEPT], smaller(plus(d->at[MARK_SWEPT], CHUNK), end));
 	else
-		d->to[MARK_PURGED] = larger(d->to[MARK_PURGED], smaller(d->at[MARK_PURGED] + CHUNK, end));
+		d->to[MARK_PURGED] =
+			larger(d->to[MARK_PURGED], smaller(plus(d->at[MARK_PURGED], CHUNK), end));
 	return 0;
 }
 
@@ -281,10 +282,11 @@ static int retain_step(struct store *s, const struct due *d, bool *ret_more)
 
 	*ret_more = true;
 	if (d->to[MARK_SWEPT] > swept)
-		return sweep(s, swept + 1, smaller(swept + CHUNK, d->to[MARK_SWEPT]));
+		return sweep(s, plus(swept, 1), smaller(plus(swept, CHUNK), d->to[MARK_SWEPT]));
 	if (smaller(d->to[MARK_PURGED], swept) > purged)
-		return purge(s, purged + 1, smaller(purged + CHUNK, smaller(d->to[MARK_PURGED], swept)));
-	if (swept - d->at[MARK_CLEANED] >= CLEAN_EVERY)
+		return purge(s, plus(purged, 1),
+			     smaller(plus(purged, CHUNK), smaller(d->to[MARK_PURGED], swept)));
+	if (minus(swept, d->at[MARK_CLEANED]) >= CLEAN_EVERY)
 		return clean(s, swept);
 	*ret_more = false;
 	return 0;
@@ -310,14 +312,14 @@ static int clock_follow(struct store *s, int64_t now_ns, uint64_t up_ns)
 	rt->up_ns = up_ns;
 	if (__builtin_sub_overflow(now_ns, rt->clock_ns, &step))
 		step = 0;
-	rt->clock_ns += larger(smaller(step, most), -most);
+	rt->clock_ns = plus(rt->clock_ns, larger(smaller(step, most), -most));
 	return r;
 }
 
 static int clock_keep(struct store *s)
 {
 	struct retainer *rt = s->retainer;
-	int64_t by = rt->clock_ns - rt->clock_kept_ns;
+	int64_t by = minus(rt->clock_ns, rt->clock_kept_ns);
 
 	if (by < CLOCK_KEPT_NS && by > -CLOCK_KEPT_NS)
 		return 0;

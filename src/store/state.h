@@ -41,6 +41,17 @@ struct store {
 	struct reader *reader;
 };
 
+/* A file may hold any number: differences of what it holds wrap, as nobody can say what else they should do. */
+static inline int64_t plus(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static inline int64_t minus(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 /* ---- schema.c ---- */
 
 int schema_update(struct store *s); /* to this version, with its words, in one transaction */

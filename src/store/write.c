@@ -356,6 +356,14 @@ static int put_columns(struct store *s, struct query *q, int first, const struct
 
 /* ---- streams ---- */
 
+/* Ids never end by themselves. */
+static int first_check(const struct store *s, int64_t first)
+{
+	if (first >= 0 && first <= INT64_MAX / 2)
+		return 0;
+	return fail_text(-EBADMSG, "%s: it is damaged (a number that no event has)", db_path(s->db));
+}
+
 static void stream_know(struct writer *w, const char *name, int64_t id, int64_t first, int64_t offset)
 {
 	memcpy(w->stream, name, sizeof(w->stream));
@@ -491,11 +499,15 @@ static int stream_enter(struct store *s, const struct view *v)
 		stream_know(w, name, query_get(q, 0), query_get(q, 1), query_get(q, 2));
 		w->ring = (uint64_t)query_get(q, 3);
 		query_reset(q);
-		r = last_id(s, &w->last);
+		r = first_check(s, w->first);
+		if (!r)
+			r = last_id(s, &w->last);
 		return r ? r : open_load(w);
 	}
 	if (!r)
 		r = query_number(w->q[NEXT_FIRST], &first);
+	if (!r)
+		r = first_check(s, first);
 	if (!r)
 		r = intervals_close_all(s, v->session, first + (int64_t)v->rec->seq);
 	if (!r)
@@ -842,7 +854,7 @@ static int record_put(struct store *s, const struct view *v, const struct refere
 	query_int(q, 0, id);
 	query_int(q, 1, w->stream_id);
 	query_int(q, 2, rec->wall_ns);
-	query_int(q, 3, rec->wall_ns - (int64_t)rec->time_ns - w->offset);
+	query_int(q, 3, minus(minus(rec->wall_ns, (int64_t)rec->time_ns), w->offset));
 	query_int(q, 4, s->to_file[WORDS_ACTION][rec->action]);
 	query_int(q, 5, flags);
 	query_int(q, 6, sides);
@@ -878,9 +890,10 @@ static int moment_put(struct store *s, const struct record *rec, int64_t id)
 {
 	struct writer *w = s->writer;
 	struct query *q = w->q[ADD_MOMENT];
-	int64_t drift = rec->wall_ns - (int64_t)rec->time_ns - w->offset;
-	bool due = !w->last_moment || id - w->last_moment >= MOMENT_EVERY || rec->wall_ns < w->last_ns ||
-		   drift - w->last_drift > STEP_NS || w->last_drift - drift > STEP_NS;
+	int64_t drift = minus(minus(rec->wall_ns, (int64_t)rec->time_ns), w->offset);
+	bool due = !w->last_moment || minus(id, w->last_moment) >= MOMENT_EVERY ||
+		   rec->wall_ns < w->last_ns || minus(drift, w->last_drift) > STEP_NS ||
+		   minus(w->last_drift, drift) > STEP_NS;
 
 	w->last_ns = rec->wall_ns;
 	w->last_drift = drift;
@@ -989,7 +1002,7 @@ int store_has(struct store *s, const struct view *v, uint64_t seq, bool *ret)
 	first = query_get(q, 1);
 	query_reset(q);
 	r = last_id(s, &last);
-	*ret = !r && (!last || last >= first + (int64_t)seq);
+	*ret = !r && (!last || last >= plus(first, (int64_t)seq));
 	return r;
 }
 

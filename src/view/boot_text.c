@@ -64,7 +64,7 @@ static void put_who(struct buf *b, const struct boot_row *row)
 static void put_wall(struct buf *b, const struct boot_row *row, bool utc)
 {
 	const struct record *rec = row->view->rec;
-	int64_t wall_ns = rec->wall_ns - (int64_t)(rec->time_ns - row->time_ns);
+	int64_t wall_ns = (int64_t)((uint64_t)rec->wall_ns - (rec->time_ns - row->time_ns));
 	time_t s = (time_t)(wall_ns / (int64_t)NS_PER_S);
 	char text[32];
 	struct tm tm;

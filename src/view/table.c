@@ -50,7 +50,7 @@ static void put_held(struct buf *b, const struct view *v, const struct table_opt
 static void put_since(struct buf *b, const struct view *v, const struct table_options *o)
 {
 	const struct record *rec = v->rec;
-	int64_t wall_ns = rec->wall_ns - (int64_t)(rec->time_ns - rec->since_ns);
+	int64_t wall_ns = (int64_t)((uint64_t)rec->wall_ns - (rec->time_ns - rec->since_ns));
 	time_t s = (time_t)(wall_ns / NS_PER_S);
 	char text[48];
 	struct tm tm;

@@ -43,27 +43,6 @@ static uint64_t sum_lines(const char *path, const char *key)
 	return sum;
 }
 
-/* Resident memory that is not the ring's: its pages are the map's, mapped from the kernel. */
-static double resident_mib(pid_t pid)
-{
-	auto_fclose FILE *f = NULL;
-	char path[64], line[512];
-	bool is_map = false;
-	uint64_t kib = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		unsigned long begin, end;
-
-		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
-			is_map = strstr(line, "bpf-map");
-		else if (!is_map && !strncmp(line, "Rss:", 4))
-			kib += strtoull(line + 4, NULL, 10);
-	}
-	return (double)kib / 1024;
-}
-
 /* Of all its threads. */
 static double context_switches(pid_t pid)
 {
@@ -113,7 +92,7 @@ static bool measure_starts(void)
 		to_start[i] = (double)(now_boot_ns() - begin) / 1e6;
 		await(&t, "\"action\":\"synced\"");
 		to_synced[i] = (double)(now_boot_ns() - begin) / 1e6;
-		resident[i] = resident_mib(t.pid);
+		resident[i] = bench_resident_mib(t.pid);
 		tracer_stop(&t);
 		tracer_done(&t);
 	}

@@ -90,14 +90,14 @@ static void complain(struct actor *a, const char *fmt, ...)
 /* The end of a socket that cannot be seen may be told much later, when the kernel uses its memory again. */
 static bool is_late(const struct actor *a, const struct event *e)
 {
-	return a->forgotten_port && json_number(e->root, "socket.port") == a->forgotten_port &&
-	       !strcmp(json_text(e->root, "action"), "release");
+	return a->forgotten_port && json_number_at(e->root, "socket.port") == a->forgotten_port &&
+	       !strcmp(json_text_at(e->root, "action"), "release");
 }
 
 /* Events of other namespaces are not ours, unless a player made them: it notes that namespace as "other". */
 static bool is_ours(const struct actor *a, const struct event *e)
 {
-	uint64_t netns = json_number(e->root, "socket.netns.id");
+	uint64_t netns = json_number_at(e->root, "socket.netns.id");
 	const char *other = noted("other");
 
 	if (is_late(a, e))
@@ -107,7 +107,7 @@ static bool is_ours(const struct actor *a, const struct event *e)
 
 static bool is_barrier(const struct event *e)
 {
-	uint64_t port = json_number(e->root, "socket.port");
+	uint64_t port = json_number_at(e->root, "socket.port");
 
 	return port >= BARRIER_FIRST && port <= BARRIER_LAST;
 }
@@ -126,7 +126,7 @@ static void keep(struct actor *a, const struct event *e)
 /* What is told as happening happened in the situation, and before it was read: on the boot clock, suspend included. */
 static void check_time(struct actor *a, const struct event *e)
 {
-	uint64_t us = json_number(e->root, "uptime_us");
+	uint64_t us = json_number_at(e->root, "uptime_us");
 
 	if (us < a->began_us || us > e->read_ns / 1000)
 		complain(a, "uptime_us is not when it happened: %s", e->line);
@@ -144,7 +144,7 @@ static bool take_event(struct actor *a, struct event *e, const char *until)
 {
 	static const char *const book[] = { "start", "stop", "synced", "clock", NULL };
 	static const char *const loss[] = { "lost", "resync", NULL };
-	const char *action = json_text(e->root, "action");
+	const char *action = json_text_at(e->root, "action");
 	bool found = until && !strcmp(action, until);
 
 	if (a->tee)
@@ -153,7 +153,7 @@ static bool take_event(struct actor *a, struct event *e, const char *until)
 		complain(a, "events were lost: %s", e->line);
 		a->lossy = true;
 	}
-	if (!strcmp(action, "lost") && strcmp(json_text(e->root, "where"), "hook") != 0)
+	if (!strcmp(action, "lost") && strcmp(json_text_at(e->root, "where"), "hook") != 0)
 		a->overrun = true;
 	if (is_ours(a, e) && !ledger_apply(&a->ledger, e))
 		complain(a, "%s: %s", a->ledger.why, e->line);
@@ -178,7 +178,7 @@ static bool read_until(struct actor *a, const char *action, uint16_t port)
 			complain(a, "%s", a->tracer.why);
 			continue;
 		}
-		if (port && json_number(e.root, "socket.port") != port)
+		if (port && json_number_at(e.root, "socket.port") != port)
 			(void)take_event(a, &e, NULL);
 		else if (take_event(a, &e, action))
 			return true;
@@ -312,7 +312,7 @@ static void do_sync(struct actor *a, const char *arg)
 static void do_await(struct actor *a, const char *action)
 {
 	while (a->n_awaited < a->n_events) {
-		if (!strcmp(json_text(a->events[a->n_awaited++].root, "action"), action))
+		if (!strcmp(json_text_at(a->events[a->n_awaited++].root, "action"), action))
 			return;
 	}
 	(void)read_until(a, action, 0);

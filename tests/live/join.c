@@ -185,37 +185,37 @@ static void add_cookie(struct told *t, const struct event *e)
 		if (!t->cookies)
 			abort();
 	}
-	t->cookies[t->n++] = strtoull(json_text(e->root, "socket.cookie"), NULL, 10);
+	t->cookies[t->n++] = strtoull(json_text_at(e->root, "socket.cookie"), NULL, 10);
 }
 
 /* The first that is told of a socket: of one whose bind was lost it is the listen. */
 static bool tells_socket(const struct event *e, const char *action)
 {
 	if (!strcmp(action, "listen"))
-		return json_number(e->root, "socket.id") == json_number(e->root, "seq");
+		return json_number_at(e->root, "socket.id") == json_number_at(e->root, "seq");
 	return !strcmp(action, "bind") || !strcmp(action, "snapshot");
 }
 
 static void fold(struct told *t, const struct event *e)
 {
-	const char *action = json_text(e->root, "action");
-	uint64_t time_ns = json_number(e->root, "uptime_us") * 1000;
+	const char *action = json_text_at(e->root, "action");
+	uint64_t time_ns = json_number_at(e->root, "uptime_us") * 1000;
 
 	if (!strcmp(action, "start"))
 		t->start_ns = time_ns;
 	if (!strcmp(action, "synced"))
 		t->synced_ns = time_ns;
 	if (!strcmp(action, "lost")) {
-		t->lost += json_number(e->root, "count");
+		t->lost += json_number_at(e->root, "count");
 		t->ledger.lossy = t->unsynced = true;
 	}
 	if (!strcmp(action, "resync"))
 		t->unsynced = false;
-	if (!strcmp(json_text(e->root, "result"), "error"))
+	if (!strcmp(json_text_at(e->root, "result"), "error"))
 		complain(t, "a bind that worked is told as failed", e->line);
 	if (!ledger_apply(&t->ledger, e))
 		complain(t, t->ledger.why, e->line);
-	if (tells_socket(e, action) && json_number(e->root, "socket.port") < BARRIER_PORT)
+	if (tells_socket(e, action) && json_number_at(e->root, "socket.port") < BARRIER_PORT)
 		add_cookie(t, e);
 }
 
@@ -250,8 +250,8 @@ static bool read_all(struct tracer *tracer, struct told *t)
 		if (t->lines)
 			fprintf(t->lines, "%s\n", e.line);
 		fold(t, &e);
-		barrier |= json_number(e.root, "socket.port") == BARRIER_PORT &&
-			   !strcmp(json_text(e.root, "action"), "release");
+		barrier |= json_number_at(e.root, "socket.port") == BARRIER_PORT &&
+			   !strcmp(json_text_at(e.root, "action"), "release");
 		event_done(&e);
 	}
 	if (!barrier || t->unsynced)

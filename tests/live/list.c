@@ -119,9 +119,10 @@ static const struct json *row(const struct listing *l, unsigned port)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		const struct json *r = json_root(l->docs[i]);
-		uint64_t netns = json_number(r, "socket.netns.id");
+		uint64_t netns = json_number_at(r, "socket.netns.id");
 
-		if (json_number(r, "socket.port") == port && (netns == own_netns || netns == elsewhere_netns))
+		if (json_number_at(r, "socket.port") == port &&
+		    (netns == own_netns || netns == elsewhere_netns))
 			return r;
 	}
 	return NULL;
@@ -131,9 +132,9 @@ static bool row_is(const struct listing *l, unsigned port, const char *path, con
 {
 	const struct json *r = row(l, port);
 
-	if (r && !strcmp(json_text(r, path), want))
+	if (r && !strcmp(json_text_at(r, path), want))
 		return true;
-	tap_note("port %u: %s is '%s', not '%s'", port, path, r ? json_text(r, path) : "(no row)", want);
+	tap_note("port %u: %s is '%s', not '%s'", port, path, r ? json_text_at(r, path) : "(no row)", want);
 	return false;
 }
 
@@ -312,7 +313,7 @@ static bool has_owner(const struct json *r, pid_t pid)
 	const struct json *owners = json_at(r, "owners");
 
 	for (const struct json *o = owners ? owners->child : NULL; o; o = o->next)
-		if (json_number(o, "pid") == (uint64_t)pid)
+		if (json_number_at(o, "pid") == (uint64_t)pid)
 			return true;
 	return false;
 }
@@ -322,9 +323,9 @@ static bool shared_is_right(const struct listing *l)
 	const struct json *r = row(l, PORT_SHARED);
 
 	/* Those that stay have inherited it: more children came later, and have it too. */
-	return r && json_number(r, "process.pid") == (uint64_t)shared_owners[0] &&
+	return r && json_number_at(r, "process.pid") == (uint64_t)shared_owners[0] &&
 	       has_owner(r, shared_owners[0]) && has_owner(r, shared_owners[1]) &&
-	       has_owner(r, shared_owners[2]) && json_number(r, "owners_count") >= 3;
+	       has_owner(r, shared_owners[2]) && json_number_at(r, "owners_count") >= 3;
 }
 
 static void kinds_are_right(const struct listing *l)
@@ -349,8 +350,8 @@ static void kinds_are_right(const struct listing *l)
 	tap_result(row_is(l, PORT_CLIENT, "kind", "client"),
 		   "a connection from a port of its own choice is listed");
 	tap_result(row(l, PORT_ELSEWHERE) &&
-			   json_number(row(l, PORT_ELSEWHERE), "socket.netns.id") == elsewhere_netns &&
-			   json_number(row(l, PORT_ELSEWHERE), "process.pid") == (uint64_t)elsewhere,
+			   json_number_at(row(l, PORT_ELSEWHERE), "socket.netns.id") == elsewhere_netns &&
+			   json_number_at(row(l, PORT_ELSEWHERE), "process.pid") == (uint64_t)elsewhere,
 		   "a listener of another network namespace is listed with its process");
 	tap_result(!row(l, PORT_WAITING), "TIME_WAIT is left out");
 }
@@ -361,12 +362,12 @@ static void nothing_twice(const struct listing *l)
 
 	for (size_t i = 0; i < l->n; i++) {
 		const struct json *a = json_root(l->docs[i]);
-		uint64_t inode = json_number(a, "socket.inode");
+		uint64_t inode = json_number_at(a, "socket.inode");
 
 		for (size_t j = i + 1; j < l->n && inode; j++)
-			if (json_number(json_root(l->docs[j]), "socket.inode") == inode) {
+			if (json_number_at(json_root(l->docs[j]), "socket.inode") == inode) {
 				tap_note("inode %" PRIu64 " twice, port %s", inode,
-					 json_text(a, "socket.port"));
+					 json_text_at(a, "socket.port"));
 				fine = false;
 			}
 	}
@@ -392,7 +393,7 @@ static void all_of_the_kernels(const struct listing *l)
 		bool found = !is_holder(&all.rows[i]);
 
 		for (size_t j = 0; j < l->n && !found; j++)
-			found = json_number(json_root(l->docs[j]), "socket.inode") == all.rows[i].inode;
+			found = json_number_at(json_root(l->docs[j]), "socket.inode") == all.rows[i].inode;
 		if (!found)
 			tap_note("not listed: %s port %u", all.rows[i].udp ? "udp" : "tcp", all.rows[i].port);
 		fine = fine && found;
@@ -409,7 +410,7 @@ static void time_wait_is_listed_when_asked_for(void)
 	list(&l, "--all");
 	r = row(&l, PORT_WAITING);
 	tap_result(ended_well(&l) && row_is(&l, PORT_WAITING, "kind", "time-wait") &&
-			   json_text(r, "expires")[0] && !json_at(r, "process"),
+			   json_text_at(r, "expires")[0] && !json_at(r, "process"),
 		   "--all lists TIME_WAIT, and when it ends");
 }
 
@@ -436,7 +437,7 @@ static void without_bpf(void)
 	tap_result(ended_well(&l) && shared_is_right(&l) && row(&l, PORT_UDP) && row(&l, PORT_V6) &&
 			   row(&l, PORT_FLIGHT) && row_is(&l, PORT_SHARED, "via", "netlink") &&
 			   row(&l, PORT_ELSEWHERE) &&
-			   json_number(row(&l, PORT_ELSEWHERE), "process.pid") == (uint64_t)elsewhere,
+			   json_number_at(row(&l, PORT_ELSEWHERE), "process.pid") == (uint64_t)elsewhere,
 		   "without BPF, sock_diag and /proc know the listeners and their owners");
 }
 
@@ -651,8 +652,8 @@ static void nothing_wrong_while_others_come_and_go(void)
 		list(&l);
 		fine = ended_well(&l) && row(&l, PORT_BOUND) && row(&l, PORT_ELSEWHERE) &&
 		       row(&l, PORT_SHARED) &&
-		       json_number(row(&l, PORT_SHARED), "process.pid") == (uint64_t)shared_owners[0] &&
-		       json_number(row(&l, PORT_ELSEWHERE), "process.pid") == (uint64_t)elsewhere;
+		       json_number_at(row(&l, PORT_SHARED), "process.pid") == (uint64_t)shared_owners[0] &&
+		       json_number_at(row(&l, PORT_ELSEWHERE), "process.pid") == (uint64_t)elsewhere;
 	}
 	child_end(pid);
 	tap_result(fine, "what stays is listed with its owner while others come and go");

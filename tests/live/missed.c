@@ -123,12 +123,12 @@ static bool bind_under_hog(int *fds)
 
 static void fold(struct story *s, const struct event *e)
 {
-	struct told *t = &s->ports[json_number(e->root, "socket.port") & 0xffff];
-	const char *action = json_text(e->root, "action");
+	struct told *t = &s->ports[json_number_at(e->root, "socket.port") & 0xffff];
+	const char *action = json_text_at(e->root, "action");
 	bool snapshot = !strcmp(action, "snapshot");
 
-	if (!strcmp(action, "lost") && !strcmp(json_text(e->root, "where"), "hook"))
-		s->missed += json_number(e->root, "count");
+	if (!strcmp(action, "lost") && !strcmp(json_text_at(e->root, "where"), "hook"))
+		s->missed += json_number_at(e->root, "count");
 	t->begun += snapshot || !strcmp(action, "bind");
 	t->listened += snapshot || !strcmp(action, "listen");
 	t->released += !strcmp(action, "release");

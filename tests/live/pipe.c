@@ -72,8 +72,8 @@ static struct ending read_to_the_end(struct tracer *t, const char *text)
 			tap_note("%s", t->why);
 			continue;
 		}
-		r.stop_is_last = !strcmp(json_text(e.root, "action"), "stop");
-		r.n += !is_bookkeeping(json_text(e.root, "action"));
+		r.stop_is_last = !strcmp(json_text_at(e.root, "action"), "stop");
+		r.n += !is_bookkeeping(json_text_at(e.root, "action"));
 		r.n_found += text && strstr(e.line, text);
 		event_done(&e);
 	}

@@ -44,9 +44,9 @@ static uint64_t map_lost, map_lines; /* where: map */
 
 static void fold(const struct event *e)
 {
-	struct seen *s = &seen[json_number(e->root, "socket.port") & 0xffff];
-	bool corrects = !strcmp(json_text(e->root, "correction"), "true");
-	const char *action = json_text(e->root, "action");
+	struct seen *s = &seen[json_number_at(e->root, "socket.port") & 0xffff];
+	bool corrects = !strcmp(json_text_at(e->root, "correction"), "true");
+	const char *action = json_text_at(e->root, "action");
 
 	s->begun += !strcmp(action, "bind") || !strcmp(action, "snapshot");
 	s->corrected += !strcmp(action, "snapshot") && corrects;
@@ -54,10 +54,10 @@ static void fold(const struct event *e)
 	s->removed += !strcmp(action, "release") && corrects;
 	resyncs += !strcmp(action, "resync");
 	if (!strcmp(action, "lost"))
-		lost += json_number(e->root, "count");
-	if (strcmp(json_text(e->root, "where"), "map") != 0)
+		lost += json_number_at(e->root, "count");
+	if (strcmp(json_text_at(e->root, "where"), "map") != 0)
 		return;
-	map_lost += json_number(e->root, "count");
+	map_lost += json_number_at(e->root, "count");
 	map_lines++;
 }
 

@@ -677,8 +677,8 @@ static void json_is_one_object(enum privilege who)
 
 		ok &= ended_with(&w, status, i ? STATUS_TIMEOUT : 0);
 		doc = json_parse(w.text, strcspn(w.text, "\n"), &why);
-		ok &= doc && !strcmp(json_text(json_root(doc), "schema"), "portlog.wait/1") &&
-		      !strcmp(json_text(json_root(doc), "result"), i ? "timeout" : "met");
+		ok &= doc && !strcmp(json_text_at(json_root(doc), "schema"), "portlog.wait/1") &&
+		      !strcmp(json_text_at(json_root(doc), "result"), i ? "timeout" : "met");
 		json_free(doc);
 	}
 	tap_result(ok, "%s: with -j there is one JSON object, however it ends", privilege_names[who]);

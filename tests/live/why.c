@@ -73,7 +73,7 @@ static void reply_done(struct reply *r)
 
 static bool says(const struct reply *r, const char *path, const char *text)
 {
-	return !strcmp(json_text(r->root, path), text);
+	return !strcmp(json_text_at(r->root, path), text);
 }
 
 static void report(bool ok, const struct reply *r, const char *name)
@@ -485,10 +485,10 @@ static void situation_play(const struct situation *s)
 	bool ok;
 
 	ask(&r, 0, s->words);
-	n = kill_of(json_text(r.root, "binds.0.hint"), pids);
+	n = kill_of(json_text_at(r.root, "binds.0.hint"), pids);
 	ok = says(&r, "binds.0.bind", "no") && says(&r, "binds.0.errno", "EADDRINUSE") && r.status == 0 &&
 	     says(&r, "binds.0.reason_code", s->kind) && says(&r, "binds.0.holders.0.kind", s->kind) && n &&
-	     pids[0] > 1 && json_number(r.root, "binds.0.holders.0.pid") == (uint64_t)pids[0] &&
+	     pids[0] > 1 && json_number_at(r.root, "binds.0.holders.0.pid") == (uint64_t)pids[0] &&
 	     tried(NULL, s->port, s->how) == EADDRINUSE;
 	snprintf(name, sizeof(name), "%s: why names it, and bind fails", s->name);
 	report(ok, &r, name);
@@ -518,7 +518,7 @@ static void in_flight_play(void)
 
 	ask(&r, 0, "3100/tcp");
 	report(says(&r, "binds.0.holders.0.kind", "in-flight") && says(&r, "binds.0.bind", "no") &&
-		       strstr(json_text(r.root, "binds.0.hint"), "receiver") &&
+		       strstr(json_text_at(r.root, "binds.0.hint"), "receiver") &&
 		       tried(NULL, 3100, REUSE) == EADDRINUSE,
 	       &r, "a descriptor in a message: why says so, and bind fails");
 	reply_done(&r);
@@ -541,7 +541,7 @@ static void reuse_play(const char *name, const char *kind, hold_fn hold, uint16_
 	ask(&r, 0, words);
 	report(says(&r, "binds.0.holders.0.kind", kind) && says(&r, "binds.0.bind", "yes") &&
 		       says(&r, "binds.0.without_reuseaddr.bind", "no") && r.status == 1 &&
-		       strstr(json_text(r.root, "binds.0.hint"), "SO_REUSEADDR before bind") &&
+		       strstr(json_text_at(r.root, "binds.0.hint"), "SO_REUSEADDR before bind") &&
 		       tried(NULL, port, 0) == EADDRINUSE && !tried(NULL, port, REUSE | LISTEN),
 	       &r, name);
 	reply_done(&r);
@@ -580,8 +580,9 @@ static void elsewhere_play(void)
 	struct reply r;
 
 	ask(&r, 0, "3103/tcp");
-	report(says(&r, "binds.0.bind", "yes") && json_number(r.root, "elsewhere.0.pid") == (uint64_t)c.pid &&
-		       r.status == 1 && !tried(NULL, 3103, LISTEN),
+	report(says(&r, "binds.0.bind", "yes") &&
+		       json_number_at(r.root, "elsewhere.0.pid") == (uint64_t)c.pid && r.status == 1 &&
+		       !tried(NULL, 3103, LISTEN),
 	       &r, "a holder in another namespace: no clash, and bind works");
 	reply_done(&r);
 	child_end(&c);
@@ -615,7 +616,8 @@ static void kernel_play(void)
 	}
 	ask(&r, 0, "4789/udp");
 	ok = says(&r, "binds.0.holders.0.kind", "kernel") && says(&r, "binds.0.bind", "no") &&
-	     strstr(json_text(r.root, "binds.0.hint"), "ip -d link") && tried(NULL, 4789, UDP) == EADDRINUSE;
+	     strstr(json_text_at(r.root, "binds.0.hint"), "ip -d link") &&
+	     tried(NULL, 4789, UDP) == EADDRINUSE;
 	ok = ok && shell("ip link del why0") && !tried(NULL, 4789, UDP);
 	report(ok, &r, name);
 	reply_done(&r);
@@ -663,7 +665,7 @@ static void low_port_play(void)
 	ask(&r, 0, "--user 65534 88/tcp");
 	report(says(&r, "binds.0.errno", "EACCES") && says(&r, "binds.0.reason_code", "low-port") &&
 		       r.status == 0 &&
-		       strstr(json_text(r.root, "binds.0.hint"), "ip_unprivileged_port_start=88") &&
+		       strstr(json_text_at(r.root, "binds.0.hint"), "ip_unprivileged_port_start=88") &&
 		       tried_as(NOBODY, 88) == EACCES && !tried(NULL, 88, REUSE),
 	       &r, "a low port: refused to a user, not to root");
 	reply_done(&r);
@@ -681,7 +683,7 @@ static void not_local_play(void)
 
 	ask(&r, 0, "192.0.2.5:3105/tcp");
 	report(says(&r, "binds.0.errno", "EADDRNOTAVAIL") && tried("192.0.2.5", 3105, 0) == EADDRNOTAVAIL &&
-		       strstr(json_text(r.root, "binds.0.hint"), "net.ipv4.ip_nonlocal_bind=1"),
+		       strstr(json_text_at(r.root, "binds.0.hint"), "net.ipv4.ip_nonlocal_bind=1"),
 	       &r, "an address that is not there");
 	reply_done(&r);
 	must(shell("echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind"));
@@ -832,7 +834,7 @@ static void unprivileged_play(void)
 	reply_done(&r);
 	ask(&r, NOBODY, "3108/tcp");
 	report(says(&r, "binds.0.bind", "unknown") && r.status == 0 &&
-		       json_text(r.root, "binds.0.missing")[0] &&
+		       json_text_at(r.root, "binds.0.missing")[0] &&
 		       (says(&r, "binds.0.missing", "options") || says(&r, "binds.0.missing", "sockets")),
 	       &r, "without root: what depends on a hidden option is unknown, and the fact is named");
 	reply_done(&r);

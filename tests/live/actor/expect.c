@@ -311,7 +311,7 @@ static bool identity_holds(struct identities *ids, const struct pattern *p, cons
 {
 	bool is_one = p->proto && !p->error && !p->many;
 	struct identity *known = is_one ? identity_of(ids, p->label) : NULL;
-	uint64_t id = json_number(e->root, "socket.id"), seq = json_number(e->root, "seq");
+	uint64_t id = json_number_at(e->root, "socket.id"), seq = json_number_at(e->root, "seq");
 	bool first = known && (!known->id || !strcmp(p->action, "bind") || !strcmp(p->action, "snapshot"));
 
 	if (!known)

@@ -205,3 +205,23 @@ void bench_depopulate(void)
 		waitpid(crowd[i], NULL, 0);
 	crowd_size = 0;
 }
+
+double bench_resident_mib(pid_t pid)
+{
+	auto_fclose FILE *f = NULL;
+	char path[64], line[512];
+	bool is_map = false;
+	uint64_t kib = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		unsigned long begin, end;
+
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			is_map = strstr(line, "bpf-map");
+		else if (!is_map && !strncmp(line, "Rss:", 4))
+			kib += strtoull(line + 4, NULL, 10);
+	}
+	return (double)kib / 1024;
+}

@@ -378,14 +378,14 @@ const struct json *json_at(const struct json *from, const char *path)
 	return from;
 }
 
-const char *json_text(const struct json *from, const char *path)
+const char *json_text_at(const struct json *from, const char *path)
 {
 	const struct json *v = json_at(from, path);
 
 	return v ? v->text : "";
 }
 
-uint64_t json_number(const struct json *from, const char *path)
+uint64_t json_number_at(const struct json *from, const char *path)
 {
 	const struct json *v = json_at(from, path);
 

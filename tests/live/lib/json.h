@@ -31,7 +31,7 @@ const struct json *json_root(const struct json_doc *doc);
 const struct json *json_at(const struct json *from, const char *path);
 
 /* Its text ("" when it is not there), its number (0 when it is no whole number). */
-const char *json_text(const struct json *from, const char *path);
-uint64_t json_number(const struct json *from, const char *path);
+const char *json_text_at(const struct json *from, const char *path);
+uint64_t json_number_at(const struct json *from, const char *path);
 
 #endif

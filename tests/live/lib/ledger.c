@@ -22,8 +22,8 @@ static struct held *find(const struct ledger *l, uint64_t id)
 
 static bool refuse(struct ledger *l, const char *what, const struct event *e)
 {
-	snprintf(l->why, sizeof(l->why), "%s: socket %s, port %s", what, json_text(e->root, "socket.id"),
-		 json_text(e->root, "socket.port"));
+	snprintf(l->why, sizeof(l->why), "%s: socket %s, port %s", what, json_text_at(e->root, "socket.id"),
+		 json_text_at(e->root, "socket.port"));
 	return false;
 }
 
@@ -40,30 +40,30 @@ static struct held *add(struct ledger *l)
 
 static void fill(struct held *h, const struct event *e)
 {
-	bool listens = !strcmp(json_text(e->root, "action"), "listen");
+	bool listens = !strcmp(json_text_at(e->root, "action"), "listen");
 
 	*h = (struct held){
-		.id = json_number(e->root, "socket.id"),
-		.cookie = strtoull(json_text(e->root, "socket.cookie"), NULL, 10),
-		.udp = !strcmp(json_text(e->root, "socket.proto"), "udp"),
+		.id = json_number_at(e->root, "socket.id"),
+		.cookie = strtoull(json_text_at(e->root, "socket.cookie"), NULL, 10),
+		.udp = !strcmp(json_text_at(e->root, "socket.proto"), "udp"),
 		.listens = listens,
-		.port = (uint16_t)json_number(e->root, "socket.port"),
+		.port = (uint16_t)json_number_at(e->root, "socket.port"),
 	};
-	snprintf(h->addr, sizeof(h->addr), "%s", json_text(e->root, "socket.addr"));
+	snprintf(h->addr, sizeof(h->addr), "%s", json_text_at(e->root, "socket.addr"));
 }
 
 static bool apply_taken(struct ledger *l, const struct event *e)
 {
-	bool is_listen = !strcmp(json_text(e->root, "action"), "listen");
-	struct held *h = find(l, json_number(e->root, "socket.id"));
+	bool is_listen = !strcmp(json_text_at(e->root, "action"), "listen");
+	struct held *h = find(l, json_number_at(e->root, "socket.id"));
 
-	if (!json_number(e->root, "socket.id"))
+	if (!json_number_at(e->root, "socket.id"))
 		return refuse(l, "a socket without an id", e);
-	if (!json_number(e->root, "socket.port"))
+	if (!json_number_at(e->root, "socket.port"))
 		return refuse(l, "a port that is held and is 0", e);
 	if (h && !is_listen)
 		return refuse(l, "taken, but it is held already", e);
-	if (h && h->port != json_number(e->root, "socket.port"))
+	if (h && h->port != json_number_at(e->root, "socket.port"))
 		return refuse(l, "listens on another port than it took", e);
 	fill(h ? h : add(l), e);
 	return true;
@@ -71,11 +71,11 @@ static bool apply_taken(struct ledger *l, const struct event *e)
 
 static bool apply_release(struct ledger *l, const struct event *e)
 {
-	struct held *h = find(l, json_number(e->root, "socket.id"));
+	struct held *h = find(l, json_number_at(e->root, "socket.id"));
 
 	if (!h)
 		return l->lossy || refuse(l, "released, but nobody took it", e);
-	if (h->port != json_number(e->root, "socket.port"))
+	if (h->port != json_number_at(e->root, "socket.port"))
 		return refuse(l, "released from another port than it took", e);
 	*h = l->held[--l->n];
 	return true;
@@ -83,9 +83,9 @@ static bool apply_release(struct ledger *l, const struct event *e)
 
 bool ledger_apply(struct ledger *l, const struct event *e)
 {
-	const char *action = json_text(e->root, "action");
+	const char *action = json_text_at(e->root, "action");
 
-	if (!strcmp(json_text(e->root, "result"), "error"))
+	if (!strcmp(json_text_at(e->root, "result"), "error"))
 		return true;
 	if (!strcmp(action, "bind") || !strcmp(action, "listen") || !strcmp(action, "snapshot") ||
 	    !strcmp(action, "autobind"))

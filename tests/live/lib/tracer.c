@@ -118,14 +118,14 @@ static bool has_nothing_empty(const struct json *v, bool may_be_empty)
 
 static const char *check_event(struct tracer *t, const struct event *e, size_t len)
 {
-	const char *stream = json_text(e->root, "stream");
-	uint64_t seq = json_number(e->root, "seq");
+	const char *stream = json_text_at(e->root, "stream");
+	uint64_t seq = json_number_at(e->root, "seq");
 
 	if (len > LINE_MAX_BYTES)
 		return "longer than 4 KiB";
 	if (json_root(e->doc)->type != JSON_OBJECT)
 		return "no object";
-	if (strcmp(json_text(e->root, "schema"), "portlog/1") != 0)
+	if (strcmp(json_text_at(e->root, "schema"), "portlog/1") != 0)
 		return "schema is not portlog/1";
 	if (!has_stream_id(stream) || (t->stream[0] && strcmp(stream, t->stream) != 0))
 		return "not the stream that it was";
@@ -133,17 +133,17 @@ static const char *check_event(struct tracer *t, const struct event *e, size_t l
 		t->last_seq = seq;
 		return "seq is not the next one";
 	}
-	if (!is_time(json_text(e->root, "ts")))
+	if (!is_time(json_text_at(e->root, "ts")))
 		return "ts is no RFC 3339 time with nine digits";
 	if (!has_nothing_empty(e->root, false))
 		return "null or empty text";
 	/* Every kernel that the tests know has them: a program of ours was refused. */
-	if (!strcmp(json_text(e->root, "action"), "start") && strstr(e->line, "no BPF iterator"))
+	if (!strcmp(json_text_at(e->root, "action"), "start") && strstr(e->line, "no BPF iterator"))
 		return "it runs without iterators";
 	snprintf(t->stream, sizeof(t->stream), "%s", stream);
 	t->last_seq = seq;
-	if (!strcmp(json_text(e->root, "action"), "start"))
-		snprintf(t->hooks, sizeof(t->hooks), "%s", json_text(e->root, "hooks"));
+	if (!strcmp(json_text_at(e->root, "action"), "start"))
+		snprintf(t->hooks, sizeof(t->hooks), "%s", json_text_at(e->root, "hooks"));
 	return NULL;
 }
 
