@@ -270,22 +270,58 @@ static int tell_end(struct telling *t, uint64_t now_ns)
 	return r ? r : t->ops->flush(t->sink);
 }
 
+struct following {
+	struct telling *t;
+	struct store_query q;
+	int64_t version; /* when it was read last */
+};
+
+/* The recorder may have begun a new file: that has nothing of what was told. While there is none it is waited for. */
+static int follow_file(struct following *f)
+{
+	struct store *next;
+	int r = store_in_place(f->t->h->store);
+
+	if (r == -ESTALE) {
+		r = store_open_read(f->t->h->opts->store, &next);
+		if (r == -ENOENT)
+			r = 0;
+		else if (!r) {
+			store_close(f->t->h->store);
+			f->t->h->store = next;
+			f->q.after = 0;
+			f->version = -1;
+		}
+		fail_clear();
+	}
+	return r;
+}
+
+static int follow_once(struct following *f)
+{
+	int64_t version;
+	int r = store_version(f->t->h->store, &version);
+
+	if (r || version == f->version)
+		return r;
+	f->version = version;
+	f->t->last = f->q.after;
+	r = store_each(f->t->h->store, &f->q, event_tell, f->t);
+	f->q.after = f->t->last;
+	return r;
+}
+
 /* -f: what others commit. */
 static int follow(struct telling *t)
 {
-	struct store_query q = { .until = INT64_MAX, .ports = t->h->ports };
-	int64_t version, before = -1;
-	int r = store_last_id(t->h->store, &q.after);
+	struct following f = { .t = t, .q = { .until = INT64_MAX, .ports = t->h->ports }, .version = -1 };
+	int r = store_last_id(t->h->store, &f.q.after);
 
-	q.after = t->last > q.after ? t->last : q.after;
+	f.q.after = t->last > f.q.after ? t->last : f.q.after;
 	while (!r) {
-		r = store_version(t->h->store, &version);
-		if (!r && version != before) {
-			t->last = q.after;
-			r = store_each(t->h->store, &q, event_tell, t);
-			q.after = t->last;
-			before = version;
-		}
+		r = follow_once(&f);
+		if (!r || store_in_place(t->h->store) == -ESTALE) /* then it may be anything that is read */
+			r = follow_file(&f);
 		if (!r)
 			r = tell_end(t, clock_boot_ns());
 		if (!r)

@@ -57,6 +57,8 @@ int history_set_aside(const char *path, bool was_open)
 /* @r is forwarded: of a damaged file the error is told, then the next one is begun. */
 static int file_failed(struct history *h, int r)
 {
+	if (r == -ESTALE)
+		store_leave(h->store);
 	if (r != -EBADMSG)
 		return r;
 	h->store = store_close(h->store);

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +29,7 @@ struct db {
 	struct query *queries;
 	dev_t device;
 	ino_t inode;
+	ino_t journal; /* when it was last seen in its place; 0: none */
 	char path[];
 };
 
@@ -142,9 +145,19 @@ const char *db_path(const struct db *db)
 	return db->path;
 }
 
-/* By its name alone: to open and close it would take SQLite's locks away, which are the process's. */
-int db_in_place(const struct db *db)
+/* The inode of what lies beside it under that name; 0: nothing does. */
+static ino_t beside(const struct db *db, const char *suffix, char path[PATH_MAX])
 {
+	struct stat st;
+
+	snprintf(path, PATH_MAX, "%s%s", db->path, suffix);
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+/* By its name alone: to open and close it would take SQLite's locks away, which are the process's. */
+int db_in_place(struct db *db)
+{
+	char journal[PATH_MAX];
 	struct stat st;
 
 	if (stat(db->path, &st))
@@ -152,7 +165,20 @@ int db_in_place(const struct db *db)
 				       : fail(-errno, "look at %s", db->path);
 	if (st.st_dev != db->device || st.st_ino != db->inode)
 		return fail_text(-ESTALE, "%s is another file now", db->path);
+	db->journal = beside(db, "-wal", journal);
 	return 0;
+}
+
+void db_leave(struct db *db)
+{
+	char path[PATH_MAX];
+
+	(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (!db->journal || beside(db, "-wal", path) != db->journal)
+		return;
+	(void)unlink(path);
+	(void)beside(db, "-shm", path);
+	(void)unlink(path);
 }
 
 int db_exec(struct db *db, const char *sql)

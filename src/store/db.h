@@ -22,7 +22,12 @@ int db_open(const char *path, enum db_mode mode, struct db **ret);
 struct db *db_close(struct db *db); /* with all its queries; NULL is fine; always returns NULL */
 const char *db_path(const struct db *db);
 /* Has its path still the file that was opened? 0, or -ESTALE: what is written goes where nobody will find it. */
-int db_in_place(const struct db *db);
+int db_in_place(struct db *db);
+/*
+ * It is not: what is in its journal goes into the file, wherever that is, and the journal's names are free. Another file of
+ * its name would share them with those who still read this one.
+ */
+void db_leave(struct db *db);
 
 int db_exec(struct db *db, const char *sql); /* one or more statements without result */
 int db_number(struct db *db, const char *sql,

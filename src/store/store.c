@@ -103,9 +103,15 @@ int store_probe(const char *path)
 	return 0;
 }
 
-int store_in_place(const struct store *s)
+int store_in_place(struct store *s)
 {
 	return db_in_place(s->db);
+}
+
+void store_leave(struct store *s)
+{
+	store_rollback(s);
+	db_leave(s->db);
 }
 
 /* ---- damaged ---- */

@@ -25,7 +25,9 @@ struct store *store_close(struct store *s);
 /* Could store_open() take it, as far as the file says? Writes nothing, waits for no disk. 0 when there is none too. */
 int store_probe(const char *path);
 /* Has the path still the file that was opened? 0, or -ESTALE. */
-int store_in_place(const struct store *s);
+int store_in_place(struct store *s);
+void store_leave(
+	struct store *s); /* it is not: nothing of it stays in the way of the next one. Then close it */
 
 #define STORE_ASIDE_MAX \
 	3 /* so many damaged ones are kept: a disk that damages each is not filled with them */

@@ -6,6 +6,7 @@ import glob
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -141,6 +142,10 @@ def moved(store):
     fact("a file that was moved away is told", r.err.await_line(lambda l: "moved or deleted" in l) is not None, r.err.lines)
     fact("and it goes on with a new one", r.err.await_line(lambda l: "works again" in l) is not None, r.err.lines)
     goes_on(store, r, 7005)
+    with sqlite3.connect(store + ".away") as db:
+        whole = db.execute("PRAGMA integrity_check").fetchone()[0]
+        known = db.execute("SELECT count(*) FROM events WHERE port = 7005 AND action = 'snapshot'").fetchone()[0]
+    fact("the one that was moved is whole, with all that it had", (whole, known) == ("ok", 1), whole, known)
     s.close()
 
 
@@ -154,6 +159,44 @@ def deleted(store):
     fact("a file that was deleted is told", r.err.await_line(lambda l: "moved or deleted" in l) is not None, r.err.lines)
     goes_on(store, r, 7007)
     s.close()
+
+
+def followed(store):
+    """history -f and a shell that reads: across retention, a new recorder and a new file."""
+    r = Recorder(store, "--retain", "1s,1M")
+    barrier(store)
+    follow = subprocess.Popen([recording.PORTLOG, "history", "--store", store, "-j", "-f", "port", "7020-7029", "and", "netns",
+                               recording.NETNS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = recording.Lines(follow.stdout)
+    shell = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    seen = []
+    for port, meanwhile in ((7020, None), (7021, "retention"), (7022, "restart"), (7023, "moved")):
+        if meanwhile == "retention":
+            await_swept(store)
+        elif meanwhile == "restart":
+            r.end()
+            r = Recorder(store)
+            barrier(store)
+        elif meanwhile == "moved":
+            os.rename(store, store + ".old")
+        listener(port).close()
+        seen.append(lines.await_line(lambda line, port=port: f'"port":{port}' in line and '"release"' in line) is not None)
+        shell.execute("SELECT count(*), max(time) FROM events").fetchall()
+    fact("history -f goes on across retention, a restart and a new file", seen == [True] * 4, seen, follow.poll())
+    shell.close()
+    follow.send_signal(signal.SIGINT)
+    follow.wait()
+    fact("and nobody who reads was in the way", r.end() == 0 and not any("busy" in l or "locked" in l for l in r.err.lines),
+         r.err.lines)
+
+
+def await_swept(store):
+    """Until retention has been there: it looks every ten seconds."""
+    listener(7030).close()
+    end = time.monotonic() + recording.PATIENCE_S
+    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as db:
+        while time.monotonic() < end and not db.execute("SELECT id FROM marks WHERE name = 'swept'").fetchone():
+            time.sleep(0.1)  # the file tells nobody that it has changed
 
 
 def ptrace(request, tid, addr=0, data=0):
@@ -217,4 +260,4 @@ def hung(store):
     s.close()
 
 
-sys.exit(recording.run((somebody_elses, newer, damaged_before, damaged_while, moved, deleted, hung)))
+sys.exit(recording.run((somebody_elses, newer, damaged_before, damaged_while, moved, deleted, followed, hung)))

@@ -645,7 +645,7 @@ static void low_and_taken(void)
 	must(!bound(fd, NULL, 88, LISTEN));
 	ask(&r, 0, "--user 65534 88/tcp");
 	ok = says(&r, "binds.0.errno", "EACCES") && says(&r, "binds.0.with_privilege.errno", "EADDRINUSE") &&
-	     json_number(r.root, "binds.0.holders.0.pid") == (uint64_t)getpid() &&
+	     json_number_at(r.root, "binds.0.holders.0.pid") == (uint64_t)getpid() &&
 	     tried_as(NOBODY, 88) == EACCES;
 	must(shell("echo 88 > /proc/sys/net/ipv4/ip_unprivileged_port_start"));
 	report(ok && tried_as(NOBODY, 88) == EADDRINUSE, &r, "a low port that is taken: both are said");
