@@ -106,7 +106,7 @@ static int set_ring(void *opts, const char *text)
 static const struct arg record_args[] = {
 	{ 0,   "store",     ARG_STRING, AT(store), "FILE", "the history; " STORE_DEFAULT },
 	{ 0,   "retain",    ARG_CALL,   0, "AGE,SIZE", "keep so much of it; 30d,512M", set_retain },
-	{ 0,   "sink",      ARG_CALL,   0, "KIND:ARG FILTER", "send events elsewhere too; again for more", set_sink },
+	{ 0,   "sink",      ARG_CALL,   0, "KIND:ARG FILTER", "events to ndjson:FILE or journald too; repeatable", set_sink },
 	{ 0,   "metrics-file", ARG_STRING, AT(metrics), "FILE", "figures for Prometheus, every 15 s", },
 	{ 0,   "ephemeral", ARG_FLAG,   AT(ephemeral), NULL, "binds to port 0 too, and their releases" },
 	{ 0,   "autobind",  ARG_FLAG,   AT(autobind), NULL, "ports taken by connect or sendto too" },

@@ -36,8 +36,8 @@ fact "it installs into DESTDIR" $? "$said"
 last=$(tail -n 1 <<< "$said")
 [[ $last == *"sudo systemctl enable --now portlog" ]]
 fact "it says how to enable the service" $? "$last"
-[ -z "$(find "$work/root" -path '*/etc/systemd*' -o -name '*.wants')" ]
-fact "it does not enable it" $? "$(find "$work/root")"
+[ "$(find "$work/root/etc" ! -type d)" = "$work/root/etc/logrotate.d/portlog" ] && [ -z "$(find "$work/root" -name '*.wants')" ]
+fact "it does not enable it, and has nothing in /etc but for logrotate" $? "$(find "$work/root")"
 unit=$work/root/usr/local/lib/systemd/system/portlog.service
 grep -q '^ExecStart=/usr/local/bin/portlog record ' "$unit" && ! grep -q @bindir@ "$unit"
 fact "the unit starts what was installed" $? "$(grep -n -e ExecStart -e @bindir "$unit")"
