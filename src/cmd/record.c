@@ -56,12 +56,16 @@ struct record_opts {
 	uint32_t pin_salt;   /* for tests */
 };
 
-/* One of "30d" and "512M": a size ends in a letter that no time has. */
+/* One of "30d" and "512M". */
 static int limit_add(struct store_limits *limits, const char *text)
 {
+	const char *unit = text + strspn(text, "0123456789");
 	uint64_t n;
 
-	if (!parse_duration(text, &n) && n && text[strspn(text, "0123456789")])
+	/* Both take either case: 512M is a size, 512m are minutes. */
+	if ((*unit < 'a' || *unit > 'z') && !parse_size(text, &n) && n)
+		limits->bytes = n;
+	else if (*unit && !parse_duration(text, &n) && n)
 		limits->age_ns = n;
 	else if (!parse_size(text, &n) && n)
 		limits->bytes = n;

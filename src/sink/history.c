@@ -10,10 +10,12 @@
 
 #include "util/cleanup.h"
 #include "util/fail.h"
+#include "util/loop.h"
 
 #define NS_PER_S 1000000000ull
 #define RETAIN_NS (10 * NS_PER_S)      /* between two looks for what is too old */
 #define RETAIN_MORE_NS (NS_PER_S / 50) /* events are written in between */
+#define RETAIN_MOST_NS (NS_PER_S / 2)  /* but not while there is much too much */
 #define BOOT_NS NS_PER_S /* before systemd is asked for the first time; then twice as long each time */
 
 struct history {
@@ -211,6 +213,25 @@ static int boot_tick(struct history *h, uint64_t now_ns, uint64_t *next_ns)
 	return r;
 }
 
+/*
+ * Much more than it may be, the file does not grow further: what comes faster than the oldest can go waits in the queue, and
+ * is counted when it finds no room there.
+ */
+static int retain(struct history *h, uint64_t now_ns, bool *ret_more)
+{
+	uint64_t bytes, most = h->o.limits.bytes + h->o.limits.bytes / 8;
+	uint64_t end_ns = now_ns + RETAIN_MOST_NS;
+	int r;
+
+	do {
+		r = store_retain(h->store, &h->o.limits, wall_ns(), now_ns, ret_more);
+		if (!r)
+			r = store_bytes(h->store, &bytes);
+		now_ns = clock_boot_ns();
+	} while (!r && *ret_more && h->o.limits.bytes && bytes > most && now_ns < end_ns);
+	return r;
+}
+
 static int history_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
 {
 	struct history *h = state;
@@ -222,7 +243,7 @@ static int history_tick(void *state, uint64_t now_ns, uint64_t *ret_next_ns)
 	if (h->store)
 		r = store_in_place(h->store);
 	if (!r && h->store)
-		r = store_retain(h->store, &h->o.limits, wall_ns(), now_ns, &more);
+		r = retain(h, now_ns, &more);
 	*ret_next_ns = now_ns + (more ? RETAIN_MORE_NS : RETAIN_NS);
 	return file_failed(h, r ? r : boot_tick(h, now_ns, ret_next_ns));
 }

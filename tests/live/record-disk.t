@@ -190,6 +190,42 @@ def followed(store):
          r.err.lines)
 
 
+def size_of_data(db):
+    pages, unused, size = (db.execute("PRAGMA " + name).fetchone()[0] for name in ("page_count", "freelist_count", "page_size"))
+    return (pages - unused) * size
+
+
+def bounded(store):
+    """--retain by size under more load than can be kept: what is held is there after all else of its time is gone."""
+    bound = 2 << 20
+    s = listener(7031)
+    r = Recorder(store, "--retain", "30d,2M")
+    barrier(store)
+    db = sqlite3.connect(f"file:{store}?mode=ro", uri=True, isolation_level=None)
+    end = time.monotonic() + 120
+    load, most, full = 0, 0, False
+    while time.monotonic() < end and not (full and size_of_data(db) <= bound):
+        for port in range(7300, 7500):
+            listener(port).close()
+        load += 200
+        most = max(most, os.path.getsize(store))
+        full = full or size_of_data(db) > bound  # there has been something to do
+    fact("the history gets too large, and then as small as it may be, under load", full and size_of_data(db) <= bound,
+         load, size_of_data(db))
+    print(f"# {load} sockets; the file was at most {most} bytes; marks {db.execute('SELECT * FROM marks').fetchall()}")
+    barrier(store)
+    left = db.execute("SELECT min(id) FROM events WHERE port >= 7300 AND action = 'release'").fetchone()[0]
+    fact("the oldest are gone", left is not None and left > 1000, left)
+    now = events(store, "--at", "now", "port", "7031")
+    fact("what is held keeps the records that it began with", [e["process"]["pid"] for e in now] == [os.getpid()], now)
+    lost = {e["where"] for e in events(store) if e["action"] == "lost"}
+    fact("what came faster than it could be kept is counted", lost <= {"queue"}, lost)
+    whole = db.execute("PRAGMA integrity_check").fetchone()[0]
+    db.close()
+    fact("the file is whole", r.end() == 0 and whole == "ok", whole, r.err.lines)
+    s.close()
+
+
 def await_swept(store):
     """Until retention has been there: it looks every ten seconds."""
     listener(7030).close()
@@ -260,4 +296,4 @@ def hung(store):
     s.close()
 
 
-sys.exit(recording.run((somebody_elses, newer, damaged_before, damaged_while, moved, deleted, followed, hung)))
+sys.exit(recording.run((somebody_elses, newer, damaged_before, damaged_while, moved, deleted, followed, bounded, hung)))
