@@ -260,7 +260,10 @@ static int answer_inside(struct why *w)
 
 static int inventory_open(struct why *w)
 {
-	struct inventory_options o = { .kernel = &w->kernel, .connections = true, .no_bpf = w->opts->no_bpf };
+	struct inventory_options o = { .kernel = &w->kernel,
+				       .connections = true,
+				       .connections_netns = w->opts->netns,
+				       .no_bpf = w->opts->no_bpf };
 
 	w->kernel.ports_valid = true;
 	for (size_t i = 0; i < w->n; i++)

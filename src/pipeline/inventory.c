@@ -61,6 +61,11 @@ bool inventory_netns_asked(const struct inventory *inv, uint32_t inode)
 	return !inv->n_netns;
 }
 
+bool inventory_connections_asked(const struct inventory *inv, uint32_t inode)
+{
+	return inv->o.connections && (!inv->connections_netns || inv->connections_netns == inode);
+}
+
 /* ---- entries by inode and cookie ---- */
 
 static size_t index_slot(const struct entry_index *x, uint64_t key)
@@ -226,7 +231,9 @@ static void kinds_settle(struct inventory *inv)
 static void netns_resolve(struct inventory *inv)
 {
 	const struct filter_kernel *k = inv->o.kernel;
+	const char *one = inv->o.connections_netns;
 
+	inv->connections_netns = one ? enrich_netns_inode(inv->enrich, one) : netns_self();
 	for (size_t i = 0; k && k->netns_valid && i < k->n_netns; i++) {
 		uint32_t inode = enrich_netns_inode(inv->enrich, k->netns[i]);
 
@@ -386,7 +393,6 @@ int inventory_take(const struct inventory_options *o, struct inventory **ret)
 		return fail(-ENOMEM, "list sockets");
 	inv->o = *o;
 	inv->o.connections = o->connections && o->kernel && o->kernel->ports_valid;
-	inv->o.time_wait = o->time_wait || inv->o.connections;
 	inv->root_fd = inv->proc_fd = -1;
 	inv->began_ns = clock_boot_ns();
 	r = parts_make(inv);

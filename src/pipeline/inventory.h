@@ -21,8 +21,14 @@ struct inventory;
 struct inventory_options {
 	const struct filter_kernel *kernel; /* ports and namespaces that can match; NULL: all */
 	bool time_wait;                     /* TIME_WAIT too */
-	bool connections; /* everything on these ports: accepted, client, SYN_RECV, TIME_WAIT ...; with kernel->ports_valid only */
-	bool no_bpf; /* as without privilege (tests) */
+	/*
+	 * Everything on these ports in one namespace: accepted, client, SYN_RECV, TIME_WAIT ...; with kernel->ports_valid
+	 * only. In the others they are in nobody's way, and thousands of tables would be walked for them.
+	 */
+	bool connections;
+	const char *
+		connections_netns; /* which; NULL: portlog's own. One that is known by no name yet: all of them */
+	bool no_bpf;               /* as without privilege (tests) */
 };
 
 /*

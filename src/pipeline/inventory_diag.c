@@ -169,7 +169,7 @@ static int row_found(void *arg, const struct diag_row *row)
 
 	if (!row->port || !inventory_port_asked(inv, row->port))
 		return 0;
-	if (row->state == TCP_STATE_TIME_WAIT && !inv->o.connections) {
+	if (row->state == TCP_STATE_TIME_WAIT && !inventory_connections_asked(inv, row->netns)) {
 		row_hold(p, row);
 		return 0;
 	}
@@ -233,11 +233,12 @@ static int netns_ask(struct pass *p, const struct netns *ns,
 		     int (*each)(void *arg, const struct diag_row *row))
 {
 	struct inventory *inv = p->inv;
+	bool all = inventory_connections_asked(inv, ns->inode);
 	uint16_t port = inv->single_port;
 	uint32_t states = 1u << TCP_STATE_LISTEN | (asks_for_bound(inv) ? 1u << STATE_BIT_BOUND : 0) |
 			  (inv->o.time_wait ? 1u << TCP_STATE_TIME_WAIT : 0);
 	struct diag_query queries[] = {
-		{ .tcp = true, .states = inv->o.connections ? 0 : states, .port = port },
+		{ .tcp = true, .states = all ? 0 : states, .port = port },
 		{ .udp = true, .port = port },
 		{ .mptcp = !inv->bpf, .states = states, .port = port },
 	};
@@ -257,9 +258,9 @@ static int netns_ask(struct pass *p, const struct netns *ns,
 }
 
 /* In the namespace itself: iterators show the reader's own. */
-static int netns_walk(struct pass *p)
+static int netns_walk(struct pass *p, const struct netns *ns)
 {
-	bool all = p->inv->o.connections;
+	bool all = inventory_connections_asked(p->inv, ns->inode);
 	int r = 0;
 
 	if (p->udp_unknown || all)
@@ -322,7 +323,7 @@ static int unknown_settle(struct pass *p, const struct netns *ns)
 	int r = unknown_check(p, ns);
 
 	if (r >= 0)
-		r = netns_walk(p);
+		r = netns_walk(p, ns);
 	if (r == -ENOMEM)
 		return r;
 	unknown_hold(p);
@@ -353,7 +354,7 @@ static int netns_settle(struct inventory *inv, const struct netns *ns, size_t be
 	inv->n_unknown = 0;
 	for (size_t i = begin; i < end && r >= 0; i++)
 		r = row_settle(&p, &inv->found[i]);
-	if (r >= 0 && inv->lister && (inv->n_unknown || inv->o.connections))
+	if (r >= 0 && inv->lister && (inv->n_unknown || inventory_connections_asked(inv, ns->inode)))
 		r = unknown_settle_in(&p, ns);
 	return r;
 }
@@ -447,7 +448,7 @@ int inventory_settle(struct inventory *inv)
 		const struct netns *ns = &inv->namespaces.items[i];
 		size_t begin = i ? inv->found_ends[i - 1] : 0, end = inv->found_ends[i];
 
-		if (begin == end && !(inv->o.connections && netns_is_due(inv, ns)))
+		if (begin == end && !(inventory_connections_asked(inv, ns->inode) && netns_is_due(inv, ns)))
 			continue;
 		r = netns_settle(inv, ns, begin, end);
 		r = r < 0 ? netns_failed(inv, ns, r) : 0;

@@ -50,6 +50,7 @@ struct inventory {
 	size_t n_buckets;
 	uint32_t netns[LISTER_NETNS_MAX]; /* only these; n_netns 0: all */
 	size_t n_netns;
+	uint32_t connections_netns; /* with o.connections: there alone; 0: everywhere */
 	uint64_t began_ns;
 	int root_fd, proc_fd;
 	size_t netns_refused; /* could not be entered */
@@ -68,6 +69,8 @@ struct inventory {
 /* ---- inventory.c ---- */
 void inventory_blind_add(struct inventory *inv, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool inventory_port_asked(const struct inventory *inv, uint16_t port);
+/* Is everything on the ports looked at there? */
+bool inventory_connections_asked(const struct inventory *inv, uint32_t inode);
 bool inventory_netns_asked(const struct inventory *inv, uint32_t inode);
 /* Forget an entry again (NULL is fine): what the index has of it is found no more. */
 void inventory_drop(struct inventory *inv, struct entry *e);

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""list and why where there are two thousand network namespaces: all of them are looked at; TAP."""
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+PORTLOG = os.environ.get("PORTLOG", os.path.join(ROOT, "build", "portlog"))
+CLONE_NEWNET = 0x40000000
+MANY = 2000
+n_checks = n_failed = 0
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def skip(why):
+    print(f"ok 1 - two thousand namespaces # SKIP {why}\n1..1")
+    sys.exit(0)
+
+
+def report(ok, what, *notes):
+    global n_checks, n_failed
+    n_checks += 1
+    n_failed += not ok
+    print(f"{'ok' if ok else 'not ok'} {n_checks} - {what}")
+    if not ok:
+        for note in notes:
+            print("# " + str(note).replace("\n", "\n# "))
+
+
+def nothing():
+    """A namespace and no more."""
+
+
+def listener():
+    s = socket.socket()
+    s.bind(("0.0.0.0", 8000))
+    s.listen()
+    return s
+
+
+def time_wait():
+    """What is left of a connection that this side closed first."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    s = socket.socket()
+    s.bind(("127.0.0.1", 8001))
+    s.listen()
+    client = socket.create_connection(("127.0.0.1", 8001))
+    served, _ = s.accept()
+    served.close()
+    client.recv(1)
+    client.close()
+    s.close()
+
+
+def child(what):
+    """A process in a namespace of its own, where it has what @what made; up when this returns, and until it is ended."""
+    up, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if libc.unshare(CLONE_NEWNET) == 0:
+            keep = what()
+            os.write(tell, b"x")
+            signal.pause()
+            del keep
+        os._exit(1)
+    os.close(tell)
+    if os.read(up, 1) != b"x":
+        skip("no network namespace of our own")
+    os.close(up)
+    return pid, os.stat(f"/proc/{pid}/ns/net").st_ino
+
+
+def asked(*words):
+    """Status, objects, what was said."""
+    done = subprocess.run([PORTLOG, *words], capture_output=True, text=True, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def main():
+    if os.geteuid() != 0:
+        skip("needs root")
+    if libc.unshare(CLONE_NEWNET) != 0:
+        skip("no network namespace of our own")
+    crowd = [child(nothing) for _ in range(MANY)]
+    crowd += [child(listener), child(time_wait)]
+    holder, where = crowd[MANY]
+    status, rows, said = asked("list", "-j", "port", "8000")
+    if status == 3 or "load the BPF iterators" in said:
+        skip("needs BPF: " + said.strip())
+    places = [r["socket"]["netns"]["id"] for r in rows if r.get("process", {}).get("pid") == holder]
+    report(status == 0 and not said and places == [where],
+           "list looks at all of them", rows, said)
+    status, rows, said = asked("why", "-j", "8000/tcp")
+    report(status == 1 and not said and holder in [e.get("pid") for e in rows[0].get("elsewhere", [])],
+           "why looks at all of them", rows, said)
+    status, rows, said = asked("why", "-j", "--reuseaddr=no", "-N", str(crowd[-1][1]), "8001/tcp")
+    report(status == 0 and not said and rows[0]["binds"][0]["holders"][0]["kind"] == "time-wait",
+           "what counts in the one that is asked about is seen there", rows, said)
+    status, rows, said = asked("why", "-j", "--reuseaddr=no", "8001/tcp")
+    report(status == 1 and not said and not rows[0].get("elsewhere"), "and in no other one", rows, said)
+    for pid, _ in crowd:
+        os.kill(pid, signal.SIGKILL)
+    for pid, _ in crowd:
+        os.waitpid(pid, 0)
+    print(f"1..{n_checks}")
+    return n_failed > 0
+
+
+sys.exit(main())
