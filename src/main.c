@@ -349,6 +349,7 @@ int main(int argc, char **argv)
 	int r;
 
 	inherit_note();
+	inherit_files_raise();
 	keep_standard_fds();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2), seen where it happens */
 	signal(SIGXFSZ, SIG_IGN); /* a file of the size that is allowed too */

@@ -201,6 +201,7 @@ static _Noreturn void child(const struct command *c, int hold_fd, int error_fd, 
 	if (got != 1)
 		_exit(STATUS_NOT_FOUND); /* portlog has ended */
 	inherit_descriptors();
+	inherit_files();
 	execvp(c->argv[0], c->argv);
 	child_fail(error_fd, errno);
 }

@@ -72,6 +72,7 @@ static int own_path(char *path, size_t size)
 static _Noreturn void exec_half(char **argv, int in, int out)
 {
 	inherit_signals();
+	inherit_files();
 	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
 		execvp(argv[0], argv);
 	dprintf(STDERR_FILENO, "portlog: %s: %s\n", argv[0], strerror(errno));

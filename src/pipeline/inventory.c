@@ -286,7 +286,7 @@ struct asking {
 	pthread_t thread;
 	bool started;
 	int r;
-	char story[256];
+	char story[256], remedy[128];
 };
 
 static void *asking_run(void *arg)
@@ -295,6 +295,7 @@ static void *asking_run(void *arg)
 
 	a->r = inventory_ask(a->inv);
 	snprintf(a->story, sizeof(a->story), "%s", fail_story());
+	snprintf(a->remedy, sizeof(a->remedy), "%s", fail_remedy());
 	return NULL;
 }
 
@@ -315,7 +316,10 @@ static int asking_end(struct asking *a)
 	if (!a->started)
 		return inventory_ask(a->inv);
 	pthread_join(a->thread, NULL);
-	return a->r < 0 ? fail_text(a->r, "%s", a->story) : 0;
+	if (a->r >= 0)
+		return 0;
+	fail_text(a->r, "%s", a->story);
+	return a->remedy[0] ? fail_hint(a->r, "%s", a->remedy) : a->r;
 }
 
 /* The walk over /proc takes long, and there is nothing after it to be asked. */
@@ -326,15 +330,22 @@ static int look_without_bpf(struct inventory *inv)
 	return r < 0 ? r : inventory_ask(inv);
 }
 
-/* Without BPF it works as well as it can; root is told why. */
+/* Without BPF it works as well as it can; root is told why, and what helps. */
 static int look_instead(struct inventory *inv, const char *why)
 {
 	inv->bpf = false;
-	inv->lister = NULL;
+	inv->lister = lister_close(inv->lister);
 	inventory_ask_forget(inv);
 	inventory_blind_add(inv, "options, and what /proc does not show: %s", why);
 	fail_clear();
 	return look_without_bpf(inv);
+}
+
+static void why_not(char *ret, size_t size)
+{
+	const char *remedy = fail_remedy();
+
+	snprintf(ret, size, "%s%s%s%s", fail_story(), *remedy ? " (" : "", remedy, *remedy ? ")" : "");
 }
 
 /*
@@ -350,15 +361,22 @@ static int look_with_bpf(struct inventory *inv)
 	inv->bpf = true;
 	asking_start(&asking);
 	loaded = lister_start(inv);
-	snprintf(why, sizeof(why), "%s", loaded < 0 ? fail_story() : "");
-	r = asking_end(&asking);
 	if (loaded < 0)
+		why_not(why, sizeof(why));
+	r = asking_end(&asking);
+	if (loaded >= 0 && r == -EMFILE) /* both take files at the same time; one alone may have enough */
+		why_not(why, sizeof(why));
+	if (loaded < 0 || r == -EMFILE)
 		return look_instead(inv, why);
 	if (r < 0)
 		return r;
 	if (inv->n_found > ROWS_FEW)
 		memory_expect(inv->n_found * ROW_BYTES);
-	return inventory_files(inv);
+	r = inventory_files(inv);
+	if (r >= 0 || r == -ENOMEM)
+		return r;
+	why_not(why, sizeof(why));
+	return look_instead(inv, why);
 }
 
 static int inventory_look(struct inventory *inv)

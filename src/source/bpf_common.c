@@ -201,13 +201,13 @@ int bpf_iterator_open(int program, const char *name, uint32_t pid, int *ret_link
 	if (link < 0 && pid)
 		return -ENOTSUP;
 	if (link < 0)
-		return fail(-errno, "attach the iterator %s", name);
+		return bpf_limit_hint(fail(-errno, "attach the iterator %s", name));
 	fd = bpf_iter_create(link);
 	if (fd < 0) {
 		int error = -errno;
 
 		close(link);
-		return fail(error, "create the iterator %s", name);
+		return bpf_limit_hint(fail(error, "create the iterator %s", name));
 	}
 	*ret_link = link;
 	*ret_fd = fd;

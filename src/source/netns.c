@@ -131,18 +131,13 @@ struct collect {
 	size_t fds_max;
 };
 
-/* How many descriptors the list may take. The soft limit is raised only when it is needed: children inherit it. */
-static size_t fds_allowed(size_t wanted)
+/* How many descriptors the list may take. */
+static size_t fds_allowed(void)
 {
 	struct rlimit lim;
 
 	if (getrlimit(RLIMIT_NOFILE, &lim))
-		return wanted;
-	if (lim.rlim_cur < wanted + SPARE_FDS && lim.rlim_cur < lim.rlim_max) {
-		lim.rlim_cur = lim.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &lim))
-			getrlimit(RLIMIT_NOFILE, &lim);
-	}
+		return SIZE_MAX;
 	return lim.rlim_cur > SPARE_FDS ? lim.rlim_cur - SPARE_FDS : 1;
 }
 
@@ -168,9 +163,6 @@ static int collect_visit(void *arg, int dir_fd, const char *path, uint32_t inode
 
 	if (!inode || seen_has(&c->seen, inode))
 		return 0;
-	if (c->list.n >= c->fds_max)
-		c->fds_max = fds_allowed(c->list.n + 1);
-
 	r = c->list.n < c->fds_max ? open_netns(dir_fd, path, inode, &fd) : -EMFILE;
 	if (r == -ENOENT || r == -ESRCH)
 		return 0; /* gone since; if others live in it they come up too */
@@ -199,13 +191,14 @@ void netns_list_done(struct netns_list *list)
 
 int netns_list_all(struct netns_list *ret)
 {
-	struct collect c = { 0 };
+	struct collect c = { .fds_max = fds_allowed() };
 	int r = walk_all(collect_visit, &c);
 
 	free(c.seen.slot);
 	if (r) {
 		netns_list_done(&c.list);
-		return fail(r, "find network namespaces");
+		fail(r, "find network namespaces");
+		return r == -EMFILE ? fail_hint(r, "more open files are needed: ulimit -n 1024") : r;
 	}
 	*ret = c.list;
 	return 0;

@@ -5,12 +5,15 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct {
 	sigset_t ignored;
 	sigset_t blocked;
 	bool closed[STDERR_FILENO + 1];
+	struct rlimit files;
+	bool raised; /* above files */
 } noted;
 
 static bool is_ignored(int number)
@@ -47,4 +50,21 @@ void inherit_descriptors(void)
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (noted.closed[fd])
 			close(fd);
+}
+
+void inherit_files_raise(void)
+{
+	struct rlimit more;
+
+	if (getrlimit(RLIMIT_NOFILE, &noted.files) || noted.files.rlim_cur >= noted.files.rlim_max)
+		return;
+	more = noted.files;
+	more.rlim_cur = more.rlim_max;
+	noted.raised = !setrlimit(RLIMIT_NOFILE, &more);
+}
+
+void inherit_files(void)
+{
+	if (noted.raised)
+		(void)setrlimit(RLIMIT_NOFILE, &noted.files);
 }
