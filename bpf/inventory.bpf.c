@@ -38,6 +38,9 @@ static struct caller who;
 unsigned long long flying[FLYING_MAX] = {}; /* sockets in the messages of the Unix socket under way */
 unsigned int flying_count = 0;
 
+/* Ports whose connections count too: of those that sock_diag has and no listener explains. */
+unsigned char connection_ports[65536 / 8] = {};
+
 const volatile bool opt_connections = false; /* every socket with a port, and the bind buckets */
 
 /* TIME_WAIT and request sockets are small: of them only struct sock_common may be read. */
@@ -46,12 +49,18 @@ static __always_inline bool is_small(u8 state)
 	return state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV;
 }
 
+static __always_inline bool is_connection_wanted(u16 port)
+{
+	return connection_ports[port >> 3] & 1 << (port & 7);
+}
+
 /* A connection only has some port, unless it was asked for by number; UDP has one table for all. */
-static __always_inline bool is_holder(struct sock *sk, u8 state, u16 proto)
+static __always_inline bool is_holder(struct sock *sk, u8 state, u16 proto, u16 port)
 {
 	if (opt_connections || proto == IPPROTO_UDP || state == TCP_LISTEN || state == TCP_CLOSE)
 		return true;
-	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK;
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK ||
+	       is_connection_wanted(port);
 }
 
 static __always_inline void row_bucket(struct pl_bucket *b, struct inet_bind_bucket *tb)
@@ -194,7 +203,7 @@ static __always_inline bool is_wanted(struct sock *sk, const struct sock_common 
 		return false;
 	proto = BPF_CORE_READ(sk, sk_protocol);
 	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && netns_wanted(sk) &&
-	       is_holder(sk, common->skc_state, proto);
+	       is_holder(sk, common->skc_state, proto, common->skc_num);
 }
 
 static __always_inline void row_caller(struct pl_row *row, struct task_struct *task)
@@ -323,13 +332,17 @@ SEC("pl_iter/tcp")
 int list_tcp(struct bpf_iter__tcp *ctx)
 {
 	struct sock *sk;
+	u16 port;
+	u8 state;
 
 	if (!ctx->sk_common)
 		return 0;
 	sk = scalar_socket((void *)ctx->sk_common);
-	if (!opt_connections && BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_LISTEN)
+	port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (!opt_connections && state != TCP_LISTEN && (is_small(state) || !is_connection_wanted(port)))
 		return 0;
-	if (port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
+	if (port_wanted(port))
 		row_write(ctx->meta->seq, sk);
 	return 0;
 }

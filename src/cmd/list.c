@@ -24,7 +24,7 @@ struct list_opts {
 
 /* clang-format off */
 static const struct arg list_args[] = {
-	{ 'a', "all",       ARG_FLAG,   AT(all), NULL, "TIME_WAIT and connected UDP sockets too" },
+	{ 'a', "all",       ARG_FLAG,   AT(all), NULL, "TIME_WAIT, connections and connected UDP sockets too" },
 	{ 0,   "sort",      ARG_STRING, AT(sort), "FIELD", "by this field: see portlog-fields(7)" },
 	{ 'l', "listening", ARG_FLAG,   AT(habit), NULL, "as it is anyway: for the habit of ss -tulpn" },
 	{ 'p', "processes", ARG_FLAG,   AT(habit), NULL, "the same" },
@@ -123,6 +123,7 @@ static void table_options(struct list *l)
 	t->columns = l->sink.columns;
 	t->utc = l->sink.time == TIME_STYLE_UTC;
 	t->all = l->opts->all;
+	t->clients = l->opts->all || inventory_asks_few(l->inv);
 	t->host_netns = l->session.host_netns;
 	t->field = l->sink.field;
 	t->only = l->sink.only;
@@ -135,6 +136,7 @@ static int list_show(struct list *l)
 {
 	struct inventory_options o = { .kernel = l->kernel,
 				       .time_wait = l->opts->all,
+				       .remains = l->opts->all ? REMAINS_ALL : REMAINS_UNSERVED,
 				       .no_bpf = l->opts->no_bpf };
 	struct buf out = { 0 };
 	size_t shown;

@@ -142,6 +142,13 @@ static bool is_started_service(const struct view *v)
 	return v->bound_by && v->bound_by->service && unit && !strcmp(unit, v->bound_by->service);
 }
 
+/* The kernel's own, or a connection that is closed and not gone yet. */
+static bool is_nobodys(const struct record *rec)
+{
+	return !rec->has_process && (rec->kernel || rec->kind == HOLDER_TIME_WAIT ||
+				     (rec->kind == HOLDER_ACCEPTED && !rec->inode));
+}
+
 void cell_who(struct buf *b, const struct view *v)
 {
 	char where[256] = "";
@@ -150,8 +157,8 @@ void cell_who(struct buf *b, const struct view *v)
 		(void)explain_for(v->bound_by, where, sizeof(where));
 	if (*where || *explain_where(process_of(v), where, sizeof(where)))
 		put_text(b, where);
-	else if ((v->rec->kernel || v->rec->kind == HOLDER_TIME_WAIT) && !v->rec->has_process)
-		buf_putc(b, '-'); /* nobody's */
+	else if (is_nobodys(v->rec))
+		buf_putc(b, '-');
 	else
 		cell_user(b, v);
 }

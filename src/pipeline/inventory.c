@@ -185,16 +185,6 @@ void inventory_bucket_keep(struct inventory *inv, const struct pl_row *row)
 
 /* ---- what a socket is that only the others on its port tell ---- */
 
-static bool port_is_served(struct inventory *inv, const struct entry *e)
-{
-	struct entry *other = NULL;
-
-	while ((other = ledger_on_port(inv->ledger, e->told.netns, e->told.proto, e->told.port, other)))
-		if (other->told.state == TCP_STATE_LISTEN)
-			return true;
-	return false;
-}
-
 static bool may_be_in_flight(const struct inventory *inv, const struct entry *e)
 {
 	return inv->lister && !e->key.pid && !e->told.kernel && e->inode &&
@@ -213,16 +203,34 @@ static enum holder_kind kind_without_owner(const struct inventory *inv)
 										      : HOLDER_IN_FLIGHT;
 }
 
-static void kinds_settle(struct inventory *inv)
+static void kind_settle(struct inventory *inv, struct entry *e, const struct served_ports *served)
 {
-	for (struct entry *e = ledger_next(inv->ledger, NULL); e; e = ledger_next(inv->ledger, e)) {
-		if (may_be_in_flight(inv, e))
-			e->told.kind = (uint8_t)kind_without_owner(inv);
-		/* Before 6.18 the kernel does not remember who connected. */
-		if (e->told.kind == HOLDER_ACCEPTED && enrich_port_is_ephemeral(inv->enrich, e->told.port) &&
-		    !port_is_served(inv, e))
-			e->told.kind = HOLDER_CLIENT;
+	if (may_be_in_flight(inv, e))
+		e->told.kind = (uint8_t)kind_without_owner(inv);
+	if (e->told.kind != HOLDER_ACCEPTED)
+		return;
+	if (served_has(served, &e->told)) { /* another namespace's were asked for, or it has just come */
+		if (inv->o.remains == REMAINS_UNSERVED)
+			inventory_drop(inv, e);
+		return;
 	}
+	/* Before 6.18 the kernel does not remember who connected. */
+	if (enrich_port_is_ephemeral(inv->enrich, e->told.port))
+		e->told.kind = HOLDER_CLIENT;
+}
+
+static int kinds_settle(struct inventory *inv)
+{
+	struct entry *e = ledger_next(inv->ledger, NULL), *next;
+	struct served_ports served;
+	int r = inventory_served(inv, &served);
+
+	for (; r >= 0 && e; e = next) {
+		next = ledger_next(inv->ledger, e);
+		kind_settle(inv, e, &served);
+	}
+	free(served.keys);
+	return r;
 }
 
 /* ---- taking it ---- */
@@ -372,6 +380,7 @@ static int look_with_bpf(struct inventory *inv)
 		return r;
 	if (inv->n_found > ROWS_FEW)
 		memory_expect(inv->n_found * ROW_BYTES);
+	lister_connections(inv->lister, inv->connection_ports);
 	r = inventory_files(inv);
 	if (r >= 0 || r == -ENOMEM)
 		return r;
@@ -391,9 +400,10 @@ static int inventory_fill(struct inventory *inv)
 
 	if (r >= 0)
 		r = inventory_settle(inv);
+	if (r >= 0)
+		r = kinds_settle(inv);
 	if (r < 0)
 		return r;
-	kinds_settle(inv);
 	if (ledger_refused(inv->ledger) || inv->rows_cut)
 		inventory_blind_add(inv, "%" PRIu64 " sockets: too many",
 				    ledger_refused(inv->ledger) + inv->rows_cut);

@@ -18,9 +18,17 @@
 struct enrich;
 struct inventory;
 
+/* Connections that hold a port, beside their listeners. */
+enum inventory_remains {
+	REMAINS_NONE,
+	REMAINS_UNSERVED, /* of ports that nobody listens on; in ip_local_port_range only where few ports are asked for */
+	REMAINS_ALL,
+};
+
 struct inventory_options {
 	const struct filter_kernel *kernel; /* ports and namespaces that can match; NULL: all */
 	bool time_wait;                     /* TIME_WAIT too */
+	enum inventory_remains remains;
 	/*
 	 * Everything on these ports in one namespace: accepted, client, SYN_RECV, TIME_WAIT ...; with kernel->ports_valid
 	 * only. In the others they are in nobody's way, and thousands of tables would be walked for them.
@@ -44,6 +52,7 @@ const struct session *inventory_session(const struct inventory *inv);
 struct enrich *inventory_enrich(struct inventory *inv); /* names of users, services, namespaces */
 
 bool inventory_sees_owners(const struct inventory *inv); /* false: of the caller's own processes only */
+bool inventory_asks_few(const struct inventory *inv);     /* of ports: those of clients are listed too */
 bool inventory_uses_bpf(const struct inventory *inv);    /* false: options and bind buckets are unknown */
 /* What could not be looked at ("network namespace blue: Operation not permitted"), NULL-terminated. */
 const char *const *inventory_blind(const struct inventory *inv);

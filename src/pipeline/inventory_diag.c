@@ -28,6 +28,7 @@
 struct pass {
 	struct inventory *inv;
 	uint64_t now_ns;
+	size_t begin, end; /* its rows in found; end 0: as far as they go now */
 	bool udp_unknown, tcp_unknown;
 };
 
@@ -177,6 +178,8 @@ static int row_found(void *arg, const struct diag_row *row)
 		inv->rows_cut++;
 		return 0;
 	}
+	if (inventory_is_connection(row))
+		inv->connection_ports[row->port / 8] |= (uint8_t)(1u << row->port % 8);
 	return row_push(&inv->found, &inv->n_found, &inv->found_room, row);
 }
 
@@ -252,6 +255,8 @@ static int netns_ask(struct pass *p, const struct netns *ns,
 		r = sockdiag_dump(sd, &queries[i], each, p);
 		inv->no_module = inv->no_module || (r == SOCKDIAG_NO_MODULE && !queries[i].mptcp);
 	}
+	if (r >= 0)
+		r = inventory_remains_ask(inv, sd, p->begin, p->end ?: inv->n_found, each, p);
 	inv->bad_rows += sockdiag_bad_records(sd);
 	sockdiag_close(sd);
 	return r < 0 ? r : 0;
@@ -348,7 +353,7 @@ static int unknown_settle_in(struct pass *p, const struct netns *ns)
 /* The rows of one namespace against what the pass over the files found. */
 static int netns_settle(struct inventory *inv, const struct netns *ns, size_t begin, size_t end)
 {
-	struct pass p = { .inv = inv, .now_ns = clock_boot_ns() };
+	struct pass p = { .inv = inv, .now_ns = clock_boot_ns(), .begin = begin, .end = end };
 	int r = 0;
 
 	inv->n_unknown = 0;
@@ -392,6 +397,11 @@ static void namespaces_say(struct inventory *inv)
 		inventory_blind_add(
 			inv, "TCP sockets that do not listen, of %zu network namespaces: it took too long",
 			inv->netns_unbound);
+	if (inv->netns_unremained)
+		inventory_blind_add(inv,
+				    "connections whose listener is gone, of %zu network namespaces: it took "
+				    "too long",
+				    inv->netns_unremained);
 	if (inv->no_module)
 		inventory_blind_add(inv, "sockets that no process has open: modprobe tcp_diag udp_diag");
 }
@@ -422,6 +432,7 @@ int inventory_ask(struct inventory *inv)
 	for (size_t i = 0; i < inv->namespaces.n && r >= 0; i++) {
 		ns = &inv->namespaces.items[i];
 		if (netns_is_due(inv, ns)) {
+			p.begin = inv->n_found;
 			r = netns_ask(&p, ns, row_found);
 			r = r < 0 ? netns_failed(inv, ns, r) : 0;
 		}
@@ -435,7 +446,8 @@ void inventory_ask_forget(struct inventory *inv)
 	netns_list_done(&inv->namespaces);
 	free(inv->found_ends);
 	inv->found_ends = NULL;
-	inv->n_found = inv->netns_late = inv->netns_refused = inv->bad_rows = 0;
+	inv->n_found = inv->netns_late = inv->netns_refused = inv->netns_unremained = inv->bad_rows = 0;
+	memset(inv->connection_ports, 0, sizeof(inv->connection_ports));
 	while (inv->n_blind)
 		free(inv->blind_texts[--inv->n_blind]);
 }

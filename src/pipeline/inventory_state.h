@@ -13,6 +13,8 @@
 
 #define INVENTORY_BLIND_MAX 12
 #define INVENTORY_BUCKETS_MAX 1024
+#define PORT_BITS (65536 / 8)
+#define REMAINS_MAX_NS NS_PER_S
 
 /* Entries by inode and by cookie. */
 struct entry_index {
@@ -25,6 +27,12 @@ struct bucket_of {
 	uint32_t netns;
 	uint16_t port;
 	struct port_bucket bucket;
+};
+
+/* Sorted: (namespace, port) of TCP that somebody listens on. */
+struct served_ports {
+	uint64_t *keys;
+	size_t n;
 };
 
 struct inventory {
@@ -56,6 +64,8 @@ struct inventory {
 	size_t netns_refused; /* could not be entered */
 	size_t netns_late;    /* there was no time for */
 	size_t netns_unbound; /* not asked for sockets that are only bound */
+	size_t netns_unremained; /* not asked for connections */
+	uint8_t connection_ports[PORT_BITS]; /* of connections that sock_diag has and somebody may have open */
 	uint16_t single_port; /* the only one that is asked for; 0: there is none */
 	bool no_module;
 	bool brief;
@@ -85,6 +95,14 @@ void inventory_bucket_keep(struct inventory *inv, const struct pl_row *row);
 int inventory_files(struct inventory *inv);             /* a pass over every descriptor, into the ledger */
 int inventory_sockets(struct inventory *inv, bool udp); /* what no file led to, of this thread's namespace */
 int inventory_flying(struct inventory *inv); /* which of those that nobody has are in messages; as above */
+
+/* ---- inventory_remains.c: connections that hold a port by themselves ---- */
+bool inventory_is_connection(const struct diag_row *row);
+/* What o.remains asks for, of one namespace whose other rows are found[begin..end): call @each as sockdiag_dump() does. */
+int inventory_remains_ask(struct inventory *inv, struct sockdiag *sd, size_t begin, size_t end,
+			  int (*each)(void *arg, const struct diag_row *row), void *arg);
+int inventory_served(struct inventory *inv, struct served_ports *ret); /* the caller frees ret->keys */
+bool served_has(const struct served_ports *served, const struct record *rec);
 
 /* ---- inventory_diag.c: namespace by namespace ---- */
 int inventory_ask(struct inventory *inv); /* what sock_diag has, kept in found; TIME_WAIT into the ledger */

@@ -25,6 +25,7 @@ struct lister {
 	struct lister_options o;
 	int small_btf_fd; /* -1: libbpf reads the kernel's */
 	unsigned pidns;
+	const uint8_t *connection_ports; /* NULL: none */
 	uint32_t targets[N_PROGRAMS];             /* what they attach to; 0: the kernel has none */
 	struct inventory_bpf *loaded[N_PROGRAMS]; /* n_loaded of them */
 	size_t n_loaded;
@@ -120,6 +121,8 @@ static int programs_load(struct lister *l, unsigned which)
 		return bpf_cannot_load(-errno, "open the BPF object");
 	l->loaded[l->n_loaded++] = skel;
 	knobs_set(skel->rodata, l);
+	if (l->connection_ports)
+		memcpy(skel->bss->connection_ports, l->connection_ports, sizeof(skel->bss->connection_ports));
 	for (size_t i = 0; i < N_PROGRAMS; i++) {
 		bool wanted = which & 1u << i && (l->targets[i] || i != UNIX);
 
@@ -210,6 +213,13 @@ static int rows_read(int fd, int (*each)(void *arg, const void *row, size_t len)
 	if (n < 0)
 		return (int)n;
 	return have ? each(arg, rows, have) : 0;
+}
+
+void lister_connections(struct lister *l, const uint8_t *ports)
+{
+	l->connection_ports = ports;
+	for (size_t i = 0; i < l->n_loaded; i++)
+		memcpy(l->loaded[i]->bss->connection_ports, ports, sizeof(l->loaded[i]->bss->connection_ports));
 }
 
 bool lister_sees_everybody(const struct lister *l)

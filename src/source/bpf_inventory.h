@@ -30,6 +30,8 @@ struct lister *lister_close(struct lister *l); /* NULL is fine; always returns N
  * story. What is left over at the end and is no row is handed over with its length.
  */
 int lister_files(struct lister *l, int (*each)(void *arg, const void *row, size_t len), void *arg);
+/* Connections on these ports (65,536 bits, to be there as long as the lister) too; before the first pass. */
+void lister_connections(struct lister *l, const uint8_t *ports);
 /* The same of the sockets of the calling thread's network namespace, without processes: UDP, TCP that listens (or all). */
 int lister_sockets(struct lister *l, bool udp, int (*each)(void *arg, const void *row, size_t len),
 		   void *arg);

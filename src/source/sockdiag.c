@@ -29,6 +29,11 @@
 #define ANSWER_SECONDS 3   /* the kernel answers at once; this only keeps a fault from hanging us */
 #define ATTEMPTS 3         /* of a dump that says it was interrupted */
 #define ALL_STATES 0xffffffffu
+#define RANGES_MAX 48      /* of ports that the kernel is to judge: a request is one page */
+
+struct port_range {
+	unsigned low, high;
+};
 
 struct sockdiag {
 	int fd;
@@ -45,6 +50,7 @@ struct decode {
 	uint32_t netns;
 	uint32_t seq;  /* 0: any; else older answers are left out */
 	uint16_t port; /* 0: any */
+	const uint8_t *ports; /* NULL: any */
 	uint64_t bad;
 	int stopped; /* what @each said */
 	int error;   /* what the kernel said, negative */
@@ -120,6 +126,11 @@ static int decode_errno(struct nlmsghdr *nlh)
 	return error < 0 && error >= -4095 ? error : 0;
 }
 
+static bool is_asked(const struct decode *d, uint16_t port)
+{
+	return (!d->port || d->port == port) && (!d->ports || d->ports[port / 8] & 1u << port % 8);
+}
+
 static void decode_message(struct decode *d, struct nlmsghdr *nlh)
 {
 	struct diag_row row;
@@ -137,7 +148,7 @@ static void decode_message(struct decode *d, struct nlmsghdr *nlh)
 		d->bad++;
 		return;
 	}
-	if (!d->stopped && (!d->port || d->port == row.port))
+	if (!d->stopped && is_asked(d, row.port))
 		d->stopped = d->each(d->arg, &row);
 }
 
@@ -181,6 +192,58 @@ static int put_port_filter(struct nl_msg *msg, uint16_t port)
 	return nla_put(msg, INET_DIAG_REQ_BYTECODE, sizeof(ops), ops);
 }
 
+/* The next range of ports from *@port on, which moves behind it. False: there is none. */
+static bool ports_range(const uint8_t *ports, unsigned *port, struct port_range *ret)
+{
+	while (*port < 65536 && !(ports[*port / 8] & 1u << *port % 8))
+		(*port)++;
+	if (*port == 65536)
+		return false;
+	ret->low = *port;
+	while (*port < 65536 && ports[*port / 8] & 1u << *port % 8)
+		(*port)++;
+	ret->high = *port - 1;
+	return true;
+}
+
+/*
+ * The same of ranges in their order: port >= low, else refused (what is below a range is above the one before); not
+ * port >= high + 1, else the next range. A jump to the end accepts, one behind it refuses.
+ */
+static int put_ranges_filter(struct nl_msg *msg, const struct port_range *ranges, size_t n)
+{
+	struct inet_diag_bc_op ops[4 * RANGES_MAX + 1];
+	const unsigned size = sizeof(ops[0]);
+	size_t n_ops = ranges[n - 1].high == 65535 ? 4 * n - 2 : 4 * n + 1;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned left = (unsigned)(n_ops - 4 * i) * size;
+
+		ops[4 * i] = (struct inet_diag_bc_op){ INET_DIAG_BC_S_GE, 2 * size, (__u16)(left + size) };
+		ops[4 * i + 1] = (struct inet_diag_bc_op){ .no = (__u16)ranges[i].low };
+		if (ranges[i].high == 65535)
+			break; /* it is the last, and nothing is above it */
+		ops[4 * i + 2] =
+			(struct inet_diag_bc_op){ INET_DIAG_BC_S_GE, 2 * size, (__u16)(left - 2 * size) };
+		ops[4 * i + 3] = (struct inet_diag_bc_op){ .no = (__u16)(ranges[i].high + 1) };
+	}
+	if (ranges[n - 1].high != 65535)
+		ops[4 * n] = (struct inet_diag_bc_op){ INET_DIAG_BC_JMP, size, (__u16)(2 * size) };
+	return nla_put(msg, INET_DIAG_REQ_BYTECODE, (int)(n_ops * size), ops);
+}
+
+/* More ranges than fit are judged here alone. */
+static int put_ports_filter(struct nl_msg *msg, const uint8_t *ports)
+{
+	struct port_range ranges[RANGES_MAX + 1];
+	unsigned port = 0;
+	size_t n = 0;
+
+	while (n <= RANGES_MAX && ports_range(ports, &port, &ranges[n]))
+		n++;
+	return n && n <= RANGES_MAX ? put_ranges_filter(msg, ranges, n) : 0;
+}
+
 /* A request for one family; or for both, as it was made before Linux 3.3, when there was only TCP to ask for. */
 static struct nl_msg *request_new(const struct diag_query *q, int protocol, uint8_t family)
 {
@@ -213,7 +276,8 @@ static int request_send(struct sockdiag *sd, const struct diag_query *q, int pro
 	if (!msg)
 		return fail(-ENOMEM, "ask for sockets");
 	if ((protocol > 255 && nla_put_u32(msg, INET_DIAG_REQ_PROTOCOL, (uint32_t)protocol)) ||
-	    (q->port && put_port_filter(msg, q->port)))
+	    (q->port && put_port_filter(msg, q->port)) ||
+	    (q->ports && !q->port && put_ports_filter(msg, q->ports)))
 		r = fail(-ENOMEM, "ask for sockets");
 	nlmsg_hdr(msg)->nlmsg_seq = ++sd->seq;
 	if (!r && sendto(sd->fd, nlmsg_hdr(msg), nlmsg_hdr(msg)->nlmsg_len, 0, (struct sockaddr *)&kernel,
@@ -330,6 +394,7 @@ int sockdiag_dump(struct sockdiag *sd, const struct diag_query *q,
 			.proto = protos[i].proto,
 			.netns = sd->netns,
 			.port = q->port,
+			.ports = q->ports,
 		};
 
 		if (!protos[i].wanted)

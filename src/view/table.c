@@ -69,7 +69,7 @@ static void put_since(struct buf *b, const struct view *v, const struct table_op
 static const char *const kind_notes[N_HOLDER_KINDS] = {
 	[HOLDER_BOUND] = "not listening", [HOLDER_SHUTDOWN] = "shut down",
 	[HOLDER_INHERITED] = "inherited", [HOLDER_IN_FLIGHT] = "in flight",
-	[HOLDER_ACCEPTED] = "accepted",   [HOLDER_CLIENT] = "client",
+	[HOLDER_ACCEPTED] = NULL,         [HOLDER_CLIENT] = "client",
 	[HOLDER_KERNEL] = NULL,           [HOLDER_UNKNOWN] = "owner unknown",
 };
 
@@ -170,6 +170,7 @@ struct table {
 	const struct table_options *o;
 	struct grid grid;
 	size_t n_lines;
+	uint8_t served[65536 / 8]; /* TCP ports that are listened on, wherever that is */
 };
 
 static bool is_shown(const struct table *t, size_t column)
@@ -186,7 +187,23 @@ static void columns_choose(struct table *t)
 			grid_column(&t->grid, columns[i].header, columns[i].min);
 }
 
-static void line_render(struct table *t, const struct view *v)
+static bool is_accepted(const struct record *rec)
+{
+	return rec->kind == HOLDER_ACCEPTED;
+}
+
+/* What nobody has open only waits for its other end. */
+static void note_connections(struct buf *b, const struct table *t, const struct record *rec, size_t n)
+{
+	bool is_served = t->served[rec->port / 8] & 1u << rec->port % 8;
+
+	buf_puts(b, rec->inode || rec->has_process ? "accepted" : "closing");
+	buf_puts(b, is_served ? "" : ", listener gone");
+	buf_printf(b, ": %zu connection%s", n, n == 1 ? "" : "s");
+}
+
+/* @n: connections that are told in one line. */
+static void line_render(struct table *t, const struct view *v, size_t n)
 {
 	for (size_t i = 0; t->o->only && i < t->o->n_only && i < GRID_COLUMNS_MAX; i++) {
 		field_write_text(&t->grid.text, t->o->only[i], v, &t->o->field);
@@ -196,6 +213,8 @@ static void line_render(struct table *t, const struct view *v)
 		if (!is_shown(t, i))
 			continue;
 		columns[i].put(&t->grid.text, v, t->o);
+		if (columns[i].put == put_note && is_accepted(v->rec))
+			note_connections(&t->grid.text, t, v->rec, n);
 		grid_cell_end(&t->grid);
 	}
 	grid_line_end(&t->grid);
@@ -229,6 +248,7 @@ static int compare_usual(const struct candidate *a, const struct candidate *b)
 
 	r = r ?: memcmp(x->addr.bytes, y->addr.bytes, sizeof(x->addr.bytes));
 	r = r ?: compare_number(x->start_ns, y->start_ns);
+	r = r ?: compare_number(x->pid, y->pid) ?: compare_number(x->kind, y->kind);
 	return r ?: compare_number(x->inode, y->inode);
 }
 
@@ -259,7 +279,8 @@ static bool is_wanted(const struct table_options *o, const struct entry *e)
 {
 	if (o->all)
 		return true;
-	return e->told.kind != HOLDER_TIME_WAIT && (e->told.kind != HOLDER_CLIENT || e->told.explicit_port);
+	return e->told.kind != HOLDER_TIME_WAIT &&
+	       (e->told.kind != HOLDER_CLIENT || e->told.explicit_port || o->clients);
 }
 
 static void candidate_key(struct candidate *c)
@@ -292,7 +313,36 @@ static struct candidate *candidates_find(struct ledger *led, const struct table_
 	return all;
 }
 
+static void served_note(struct table *t, struct ledger *led)
+{
+	for (struct entry *e = ledger_next(led, NULL); e; e = ledger_next(led, e))
+		if (e->told.kind == HOLDER_LISTENER && e->told.proto != PROTO_UDP)
+			t->served[e->told.port / 8] |= (uint8_t)(1u << e->told.port % 8);
+}
+
 /* ---- putting it together ---- */
+
+/* Connections of one process from one address and port: nothing that a line shows tells them apart. */
+static bool is_same_line(const struct candidate *a, const struct candidate *b)
+{
+	const struct record *x = &a->entry->told, *y = &b->entry->told;
+
+	return a->rank == b->rank && is_accepted(x) && is_accepted(y) && x->proto == y->proto &&
+	       x->pid == y->pid && x->start_ns == y->start_ns && !x->inode == !y->inode &&
+	       x->sock_uid == y->sock_uid && !memcmp(&x->addr, &y->addr, sizeof(x->addr));
+}
+
+/* How many from the first on are one line. JSON, picked fields and an order of one's own have one each. */
+static size_t same_lines(const struct table *t, const struct candidate *all, size_t n)
+{
+	size_t same = 1;
+
+	if (t->o->form == TABLE_JSON || t->o->only || t->o->sort)
+		return 1;
+	while (same < n && is_same_line(&all[0], &all[same]))
+		same++;
+	return same;
+}
 
 static void put_json(const struct table *t, const struct view *v, struct buf *out)
 {
@@ -305,14 +355,15 @@ static int lines_make(struct table *t, const struct candidate *all, size_t n, st
 	struct owner owners[LEDGER_OWNERS_MAX];
 	struct view v;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, same; i < n; i += same) {
+		same = same_lines(t, all + i, n - i);
 		if (!t->o->view(t->o->arg, all[i].entry, owners, &v))
 			continue;
 		t->n_lines++;
 		if (t->o->form == TABLE_JSON)
 			put_json(t, &v, out);
 		else
-			line_render(t, &v);
+			line_render(t, &v, same);
 	}
 	return 0;
 }
@@ -326,6 +377,7 @@ int table_render(struct ledger *led, const struct table_options *o, struct buf *
 	int r;
 
 	columns_choose(&t);
+	served_note(&t, led);
 	all = candidates_find(led, o, &n);
 	r = all ? lines_make(&t, all, n, out) : fail(-ENOMEM, "make the table");
 	if (!r && o->form != TABLE_JSON)

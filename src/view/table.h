@@ -18,7 +18,8 @@ struct table_options {
 	bool tty;         /* long values are cut to fit */
 	unsigned columns; /* of the terminal; 0: unknown */
 	bool utc;
-	bool all;            /* TIME_WAIT, and UDP sockets that only connected, too */
+	bool all;            /* TIME_WAIT, and sockets that only connected, too */
+	bool clients;        /* the latter */
 	uint32_t host_netns; /* its entries come first */
 	struct field_options field;
 	const struct field *const *only; /* -F */

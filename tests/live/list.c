@@ -36,7 +36,6 @@
 
 #define STATUS_CANNOT 3
 #define NOBODY 65534
-#define ROWS_MAX 512
 #define CROWD 60      /* namespaces */
 #define FEW_FILES 300 /* of which portlog keeps 256 for itself */
 #define CHURN_ROUNDS 15
@@ -57,6 +56,8 @@ enum {
 	PORT_WAITING,
 	PORT_NOBODYS,
 	PORT_ACCEPTED,
+	PORT_ORPHAN,
+	PORT_SERVED,
 	PORT_CHURN,
 	PORT_FAR = 22001,
 	PORT_THREADS,
@@ -67,13 +68,14 @@ static char portlog[256]; /* where everybody may run it */
 static pid_t shared_owners[3];
 static pid_t elsewhere, nobodys;
 static uint32_t own_netns, elsewhere_netns;
+static unsigned client_port; /* of a connection, given by the kernel */
 static bool has_mptcp;
 
 /* ---- running it ---- */
 
 struct listing {
-	struct json_doc *docs[ROWS_MAX];
-	size_t n;
+	struct json_doc **docs;
+	size_t n, room;
 	int status; /* wait status */
 	char *err;
 	const char *wrong; /* a line that is no JSON; NULL: none */
@@ -83,11 +85,23 @@ static void listing_done(struct listing *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		json_free(l->docs[i]);
+	free(l->docs);
 	free(l->err);
 	memset(l, 0, sizeof(*l));
 }
 
 #define auto_listing __attribute__((cleanup(listing_done))) struct listing
+
+static void listing_add(struct listing *l, struct json_doc *doc)
+{
+	if (l->n == l->room) {
+		l->room = l->room ? l->room * 2 : 256;
+		l->docs = reallocarray(l->docs, l->room, sizeof(struct json_doc *));
+		if (!l->docs)
+			tap_bail("no memory for what is listed");
+	}
+	l->docs[l->n++] = doc;
+}
 
 static void list_with(struct listing *ret, const char *const *args)
 {
@@ -98,12 +112,12 @@ static void list_with(struct listing *ret, const char *const *args)
 	memset(ret, 0, sizeof(*ret));
 	if (tracer_start(&t, portlog, args))
 		tap_bail("cannot start %s", portlog);
-	while ((line = tracer_line(&t, now_ms() + TRACER_TIMEOUT_MS, &len)) && ret->n < ROWS_MAX) {
+	while ((line = tracer_line(&t, now_ms() + TRACER_TIMEOUT_MS, &len))) {
 		const char *why = NULL;
 		struct json_doc *doc = json_parse(line, strcspn(line, "\n"), &why);
 
 		if (doc)
-			ret->docs[ret->n++] = doc;
+			listing_add(ret, doc);
 		else
 			ret->wrong = why;
 	}
@@ -275,6 +289,38 @@ static void leave_time_wait(void)
 	close(listener);
 }
 
+/* A connection to @port, which keeps the port when the listener is gone; *ret_client: its other end. */
+static int accepted_at(int listener, unsigned port, int *ret_client)
+{
+	int fd;
+
+	*ret_client = connected_to(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		tap_bail("accept at port %u: %s", port, strerror(errno));
+	return fd;
+}
+
+/* Their clients stay open, and so do two of three servers. */
+static void connections_make(void)
+{
+	int client, fd;
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	fd = listener_at(PORT_ACCEPTED);
+	for (int i = 0; i < 2; i++)
+		(void)accepted_at(fd, PORT_ACCEPTED, &client);
+	close(fd);
+	if (getsockname(client, (struct sockaddr *)&a, &len))
+		tap_bail("the port of a connection: %s", strerror(errno));
+	client_port = ntohs(a.sin_port);
+	fd = listener_at(PORT_ORPHAN);
+	close(accepted_at(fd, PORT_ORPHAN, &client));
+	close(fd);
+	(void)accepted_at(listener_at(PORT_SERVED), PORT_SERVED, &client);
+}
+
 static void sockets_make(void)
 {
 	int fd;
@@ -295,6 +341,7 @@ static void sockets_make(void)
 	send_away(listener_at(PORT_FLIGHT));
 	(void)connected_to(tcp_at(PORT_CLIENT), PORT_SHARED);
 	leave_time_wait();
+	connections_make();
 }
 
 static uint32_t netns_of(pid_t pid)
@@ -304,6 +351,33 @@ static uint32_t netns_of(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
 	return stat(path, &st) ? 0 : (uint32_t)st.st_ino;
+}
+
+/* ---- what it wrote ---- */
+
+static bool file_line(const char *path, const char *part)
+{
+	auto_fclose FILE *f = fopen(path, "re");
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, part))
+			return true;
+	return false;
+}
+
+static bool __attribute__((format(printf, 2, 3))) file_has(const char *path, const char *fmt, ...)
+{
+	char want[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(want, sizeof(want), fmt, ap);
+	va_end(ap);
+	if (file_line(path, want))
+		return true;
+	tap_note("%s: no '%s'", path, want);
+	return false;
 }
 
 /* ---- facts ---- */
@@ -356,6 +430,31 @@ static void kinds_are_right(const struct listing *l)
 	tap_result(!row(l, PORT_WAITING), "TIME_WAIT is left out");
 }
 
+static unsigned rows(const struct listing *l, unsigned port, const char *kind)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct json *r = json_root(l->docs[i]);
+
+		n += json_number_at(r, "socket.netns.id") == own_netns &&
+		     json_number_at(r, "socket.port") == port && !strcmp(json_text_at(r, "kind"), kind);
+	}
+	return n;
+}
+
+static void what_nobody_serves_any_more_is_listed(const struct listing *l)
+{
+	tap_result(rows(l, PORT_ACCEPTED, "accepted") == 2 &&
+			   json_number_at(row(l, PORT_ACCEPTED), "process.pid") == (uint64_t)getpid(),
+		   "connections of a listener that is gone are listed with their process");
+	tap_result(row_is(l, PORT_ORPHAN, "kind", "accepted") && !json_at(row(l, PORT_ORPHAN), "process"),
+		   "a connection that is closed and not gone yet is listed, and nobody has it");
+	tap_result(!rows(l, PORT_SERVED, "accepted") && rows(l, PORT_SERVED, "listener") == 1,
+		   "connections of a listener that is there are left out");
+	tap_result(!row(l, client_port), "clients are left out");
+}
+
 static void nothing_twice(const struct listing *l)
 {
 	bool fine = true;
@@ -372,6 +471,37 @@ static void nothing_twice(const struct listing *l)
 			}
 	}
 	tap_result(fine, "no socket is listed twice");
+}
+
+static void connections_are_listed_when_asked_for(void)
+{
+	auto_listing all, client;
+	char port[16];
+
+	list(&all, "--all");
+	tap_result(ended_well(&all) && rows(&all, PORT_ACCEPTED, "accepted") == 2 &&
+			   rows(&all, PORT_ORPHAN, "accepted") == 1 &&
+			   rows(&all, PORT_SERVED, "accepted") == 1 && rows(&all, client_port, "client") == 1,
+		   "--all lists connections of a listener that is there, and clients");
+	nothing_twice(&all);
+	snprintf(port, sizeof(port), "%u", client_port);
+	list(&client, port);
+	tap_result(ended_well(&client) && rows(&client, client_port, "client") == 1 &&
+			   json_number_at(row(&client, client_port), "process.pid") == (uint64_t)getpid(),
+		   "who asks for a client's port is told of it");
+}
+
+/* As a person sees it; the output of one port. */
+static void connections_are_one_line(void)
+{
+	char out[300], command[700];
+
+	snprintf(out, sizeof(out), "%s.out", portlog);
+	snprintf(command, sizeof(command), "%s list port %u,%u >%s", portlog, PORT_ACCEPTED, PORT_ORPHAN, out);
+	tap_result(!system(command) && file_has(out, "accepted, listener gone: 2 connections") &&
+			   file_has(out, "closing, listener gone: 1 connection"),
+		   "connections of one process are one line");
+	unlink(out);
 }
 
 /* What ss and the kernel's own list have of sockets that hold a port by themselves. */
@@ -436,6 +566,8 @@ static void without_bpf(void)
 	list(&l, "--no-bpf");
 	tap_result(ended_well(&l) && shared_is_right(&l) && row(&l, PORT_UDP) && row(&l, PORT_V6) &&
 			   row(&l, PORT_FLIGHT) && row_is(&l, PORT_SHARED, "via", "netlink") &&
+			   rows(&l, PORT_ACCEPTED, "accepted") == 2 && rows(&l, PORT_ORPHAN, "accepted") == 1 &&
+			   !rows(&l, PORT_SERVED, "accepted") && !row(&l, client_port) &&
 			   row(&l, PORT_ELSEWHERE) &&
 			   json_number_at(row(&l, PORT_ELSEWHERE), "process.pid") == (uint64_t)elsewhere,
 		   "without BPF, sock_diag and /proc know the listeners and their owners");
@@ -457,31 +589,6 @@ static int as_nobody_run(int (*before)(void), const char *out)
 		_exit(79);
 	}
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static bool file_line(const char *path, const char *part)
-{
-	auto_fclose FILE *f = fopen(path, "re");
-	char line[512];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (strstr(line, part))
-			return true;
-	return false;
-}
-
-static bool __attribute__((format(printf, 2, 3))) file_has(const char *path, const char *fmt, ...)
-{
-	char want[128];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(want, sizeof(want), fmt, ap);
-	va_end(ap);
-	if (file_line(path, want))
-		return true;
-	tap_note("%s: no '%s'", path, want);
-	return false;
 }
 
 static void unprivileged(const char *name, int (*before)(void))
@@ -705,9 +812,12 @@ int main(int argc, char **argv)
 	list(&l);
 	tap_result(ended_well(&l), "list ends well, and every line is JSON");
 	kinds_are_right(&l);
+	what_nobody_serves_any_more_is_listed(&l);
 	nothing_twice(&l);
 	all_of_the_kernels(&l);
 	time_wait_is_listed_when_asked_for();
+	connections_are_listed_when_asked_for();
+	connections_are_one_line();
 	filters_pick();
 	without_bpf();
 	unprivileged("without root, own processes are named, and what root would add is said", NULL);
