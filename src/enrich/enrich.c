@@ -350,6 +350,13 @@ static void read_sysctls(struct enrich *e)
 	}
 }
 
+void enrich_ephemeral_range(struct enrich *e, unsigned *ret_low, unsigned *ret_high)
+{
+	read_sysctls(e);
+	*ret_low = e->ephemeral_low;
+	*ret_high = e->ephemeral_high;
+}
+
 bool enrich_port_is_ephemeral(struct enrich *e, uint16_t port)
 {
 	read_sysctls(e);

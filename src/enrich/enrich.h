@@ -40,6 +40,7 @@ uint32_t enrich_netns_inode(struct enrich *e, const char *name);
 void enrich_netns_learn(struct enrich *e, uint32_t inode, const char *name);
 /* Does the kernel choose @port by itself (ip_local_port_range of portlog's own namespace)? */
 bool enrich_port_is_ephemeral(struct enrich *e, uint16_t port);
+void enrich_ephemeral_range(struct enrich *e, unsigned *ret_low, unsigned *ret_high);
 /* boot id and hostname for @s. */
 void enrich_session(struct enrich *e, struct session *s);
 /* Of the boot under way, 32 hex digits; empty when it is not known. @proc_fd: /proc. */

@@ -424,6 +424,7 @@ int inventory_ask(struct inventory *inv)
 	int r = netns_list_all(&inv->namespaces);
 
 	inv->single_port = single_port(inv);
+	inventory_remains_begin(inv);
 	if (r < 0)
 		return r;
 	inv->found_ends = calloc(inv->namespaces.n + 1, sizeof(*inv->found_ends));

@@ -43,25 +43,33 @@ bool inventory_is_connection(const struct diag_row *row)
 	return row->proto != PROTO_UDP && row->state < 32 && 1u << row->state & CONNECTION_STATES;
 }
 
-/* False: there is no such port. */
-static bool ports_of_interest(struct inventory *inv, size_t begin, size_t end, uint8_t *ports)
+/* What is asked for in every namespace; the range of portlog's own counts for all. */
+void inventory_remains_begin(struct inventory *inv)
 {
-	bool all = inv->o.remains == REMAINS_ALL, any = false;
-	bool clients = all || inventory_asks_few(inv);
+	bool clients = inv->o.remains == REMAINS_ALL || inventory_asks_few(inv);
+	unsigned low, high;
 
+	if (inv->o.remains == REMAINS_NONE)
+		return;
 	if (inv->o.kernel && inv->o.kernel->ports_valid)
-		memcpy(ports, inv->o.kernel->ports, PORT_BITS);
+		memcpy(inv->remains_ports, inv->o.kernel->ports, PORT_BITS);
 	else
-		memset(ports, 0xff, PORT_BITS);
-	for (size_t i = begin; i < end && !all; i++)
+		memset(inv->remains_ports, 0xff, PORT_BITS);
+	enrich_ephemeral_range(inv->enrich, &low, &high);
+	for (unsigned port = low; port <= high && port < 65536 && !clients; port++)
+		clear(inv->remains_ports, port);
+}
+
+/* False: there is no such port. */
+static bool ports_of_interest(const struct inventory *inv, size_t begin, size_t end, uint8_t *ports)
+{
+	static const uint8_t none[PORT_BITS];
+
+	memcpy(ports, inv->remains_ports, PORT_BITS);
+	for (size_t i = begin; i < end && inv->o.remains == REMAINS_UNSERVED; i++)
 		if (inv->found[i].state == TCP_STATE_LISTEN && inv->found[i].proto != PROTO_UDP)
 			clear(ports, inv->found[i].port);
-	for (unsigned port = 1; port < 65536; port++) {
-		if (!clients && enrich_port_is_ephemeral(inv->enrich, (uint16_t)port))
-			clear(ports, port);
-		any = any || is_set(ports, port);
-	}
-	return any;
+	return memcmp(ports, none, PORT_BITS);
 }
 
 int inventory_remains_ask(struct inventory *inv, struct sockdiag *sd, size_t begin, size_t end,

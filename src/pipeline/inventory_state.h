@@ -65,6 +65,7 @@ struct inventory {
 	size_t netns_late;    /* there was no time for */
 	size_t netns_unbound; /* not asked for sockets that are only bound */
 	size_t netns_unremained; /* not asked for connections */
+	uint8_t remains_ports[PORT_BITS];    /* whose connections are asked for, where nobody listens */
 	uint8_t connection_ports[PORT_BITS]; /* of connections that sock_diag has and somebody may have open */
 	uint16_t single_port; /* the only one that is asked for; 0: there is none */
 	bool no_module;
@@ -97,6 +98,7 @@ int inventory_sockets(struct inventory *inv, bool udp); /* what no file led to, 
 int inventory_flying(struct inventory *inv); /* which of those that nobody has are in messages; as above */
 
 /* ---- inventory_remains.c: connections that hold a port by themselves ---- */
+void inventory_remains_begin(struct inventory *inv); /* before the first namespace */
 bool inventory_is_connection(const struct diag_row *row);
 /* What o.remains asks for, of one namespace whose other rows are found[begin..end): call @each as sockdiag_dump() does. */
 int inventory_remains_ask(struct inventory *inv, struct sockdiag *sd, size_t begin, size_t end,

@@ -192,18 +192,29 @@ static int put_port_filter(struct nl_msg *msg, uint16_t port)
 	return nla_put(msg, INET_DIAG_REQ_BYTECODE, sizeof(ops), ops);
 }
 
+/* The first port from @port on that is asked for (or not, as @asked says), or 65536. */
+static unsigned ports_next(const uint8_t *ports, unsigned port, bool asked)
+{
+	const uint8_t nothing = asked ? 0 : 0xff;
+
+	while (port < 65536) {
+		if (port % 8 == 0 && ports[port / 8] == nothing)
+			port += 8;
+		else if ((ports[port / 8] >> port % 8 & 1) == asked)
+			return port;
+		else
+			port++;
+	}
+	return 65536;
+}
+
 /* The next range of ports from *@port on, which moves behind it. False: there is none. */
 static bool ports_range(const uint8_t *ports, unsigned *port, struct port_range *ret)
 {
-	while (*port < 65536 && !(ports[*port / 8] & 1u << *port % 8))
-		(*port)++;
-	if (*port == 65536)
-		return false;
-	ret->low = *port;
-	while (*port < 65536 && ports[*port / 8] & 1u << *port % 8)
-		(*port)++;
+	ret->low = ports_next(ports, *port, true);
+	*port = ports_next(ports, ret->low, false);
 	ret->high = *port - 1;
-	return true;
+	return ret->low < 65536;
 }
 
 /*

@@ -478,6 +478,46 @@ static void a_port_asked_for_leaves_all_others_out(void **state)
 	assert_int_equal(t.n, 0);
 }
 
+static void ask_for(uint8_t ports[8192], unsigned low, unsigned high)
+{
+	for (unsigned port = low; port <= high; port++)
+		ports[port / 8] |= (uint8_t)(1u << port % 8);
+}
+
+/* The kernel judges a few ranges, and leaves many to us. */
+static void ranges_of_ports_leave_all_others_out(void **state)
+{
+	static const uint16_t held[] = { 20101, 20102, 20110, 20120, 65535 };
+	int fd[ARRAY_SIZE(held)];
+	uint8_t ports[8192] = { 0 };
+	struct diag_query q = { .tcp = true, .udp = true, .ports = ports };
+
+	(void)state;
+	need_netns();
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
+		fd[i] = sock(AF_INET, i % 2 ? SOCK_DGRAM : SOCK_STREAM, 0);
+		bind_any(fd[i], AF_INET, held[i]);
+		if (i % 2 == 0)
+			assert_int_equal(listen(fd[i], 1), 0);
+	}
+	ask_for(ports, 20102, 20110);
+	ask_for(ports, 20121, 20130);
+	for (unsigned ends_high = 0; ends_high < 2; ends_high++) {
+		struct told t = dump(&q);
+
+		assert_int_equal(t.n, 2 + ends_high);
+		assert_non_null(row_of(&t, fd[1]));
+		assert_non_null(row_of(&t, fd[2]));
+		assert_int_equal(!row_of(&t, fd[4]), !ends_high);
+		ask_for(ports, 65000, 65535);
+	}
+	for (unsigned port = 1001; port < 2000; port += 2)
+		ask_for(ports, port, port);
+	assert_int_equal(dump(&q).n, 3);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		close(fd[i]);
+}
+
 /* A listener on loopback, a connection to it, and the accepted end. */
 static void connected(int listener_fd, int *ret_client, int *ret_server)
 {
@@ -690,6 +730,7 @@ int main(void)
 		cmocka_unit_test(udp_is_listed_when_asked_for),
 		cmocka_unit_test(a_socket_bound_but_not_listening_is_listed_where_the_kernel_can),
 		cmocka_unit_test(a_port_asked_for_leaves_all_others_out),
+		cmocka_unit_test(ranges_of_ports_leave_all_others_out),
 		cmocka_unit_test(time_wait_is_listed_with_the_time_left),
 		cmocka_unit_test(a_connection_says_both_ends),
 		cmocka_unit_test(an_mptcp_listener_is_two_rows_of_one_inode),
