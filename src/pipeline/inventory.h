@@ -52,7 +52,7 @@ const struct session *inventory_session(const struct inventory *inv);
 struct enrich *inventory_enrich(struct inventory *inv); /* names of users, services, namespaces */
 
 bool inventory_sees_owners(const struct inventory *inv); /* false: of the caller's own processes only */
-bool inventory_asks_few(const struct inventory *inv);     /* of ports: those of clients are listed too */
+bool inventory_asks_few(const struct inventory *inv);    /* of ports: those of clients are listed too */
 bool inventory_uses_bpf(const struct inventory *inv);    /* false: options and bind buckets are unknown */
 /* What could not be looked at ("network namespace blue: Operation not permitted"), NULL-terminated. */
 const char *const *inventory_blind(const struct inventory *inv);

@@ -24,7 +24,7 @@ static bool is_set(const uint8_t *ports, unsigned port)
 
 static void clear(uint8_t *ports, unsigned port)
 {
-	ports[port / 8] &= (uint8_t)~(1u << port % 8);
+	ports[port / 8] &= (uint8_t) ~(1u << port % 8);
 }
 
 bool inventory_asks_few(const struct inventory *inv)

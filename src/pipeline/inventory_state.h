@@ -61,13 +61,13 @@ struct inventory {
 	uint32_t connections_netns; /* with o.connections: there alone; 0: everywhere */
 	uint64_t began_ns;
 	int root_fd, proc_fd;
-	size_t netns_refused; /* could not be entered */
-	size_t netns_late;    /* there was no time for */
-	size_t netns_unbound; /* not asked for sockets that are only bound */
-	size_t netns_unremained; /* not asked for connections */
+	size_t netns_refused;                /* could not be entered */
+	size_t netns_late;                   /* there was no time for */
+	size_t netns_unbound;                /* not asked for sockets that are only bound */
+	size_t netns_unremained;             /* not asked for connections */
 	uint8_t remains_ports[PORT_BITS];    /* whose connections are asked for, where nobody listens */
 	uint8_t connection_ports[PORT_BITS]; /* of connections that sock_diag has and somebody may have open */
-	uint16_t single_port; /* the only one that is asked for; 0: there is none */
+	uint16_t single_port;                /* the only one that is asked for; 0: there is none */
 	bool no_module;
 	bool brief;
 	bool root; /* may look at everybody's processes */

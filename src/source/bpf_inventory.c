@@ -25,7 +25,7 @@ struct lister {
 	struct lister_options o;
 	int small_btf_fd; /* -1: libbpf reads the kernel's */
 	unsigned pidns;
-	const uint8_t *connection_ports; /* NULL: none */
+	const uint8_t *connection_ports;          /* NULL: none */
 	uint32_t targets[N_PROGRAMS];             /* what they attach to; 0: the kernel has none */
 	struct inventory_bpf *loaded[N_PROGRAMS]; /* n_loaded of them */
 	size_t n_loaded;
@@ -219,7 +219,8 @@ void lister_connections(struct lister *l, const uint8_t *ports)
 {
 	l->connection_ports = ports;
 	for (size_t i = 0; i < l->n_loaded; i++)
-		memcpy(l->loaded[i]->bss->connection_ports, ports, sizeof(l->loaded[i]->bss->connection_ports));
+		memcpy(l->loaded[i]->bss->connection_ports, ports,
+		       sizeof(l->loaded[i]->bss->connection_ports));
 }
 
 bool lister_sees_everybody(const struct lister *l)

@@ -29,7 +29,7 @@
 #define ANSWER_SECONDS 3   /* the kernel answers at once; this only keeps a fault from hanging us */
 #define ATTEMPTS 3         /* of a dump that says it was interrupted */
 #define ALL_STATES 0xffffffffu
-#define RANGES_MAX 48      /* of ports that the kernel is to judge: a request is one page */
+#define RANGES_MAX 48 /* of ports that the kernel is to judge: a request is one page */
 
 struct port_range {
 	unsigned low, high;
@@ -48,8 +48,8 @@ struct decode {
 	void *arg;
 	enum proto proto;
 	uint32_t netns;
-	uint32_t seq;  /* 0: any; else older answers are left out */
-	uint16_t port; /* 0: any */
+	uint32_t seq;         /* 0: any; else older answers are left out */
+	uint16_t port;        /* 0: any */
 	const uint8_t *ports; /* NULL: any */
 	uint64_t bad;
 	int stopped; /* what @each said */

@@ -32,8 +32,9 @@ struct diag_row {
 struct diag_query {
 	bool tcp, udp, mptcp;
 	uint32_t states; /* 1 << state; bit 13 is bound-inactive; 0: all */
-	const uint8_t *ports; /* NULL: any; else only these local ports, a bit each (in the kernel where they are few ranges) */
-	uint16_t port;   /* 0: any; else only this local port (judged in the kernel) */
+	const uint8_t *
+		ports; /* NULL: any; else only these local ports, a bit each (in the kernel where they are few ranges) */
+	uint16_t port; /* 0: any; else only this local port (judged in the kernel) */
 };
 
 struct sockdiag;

@@ -497,7 +497,8 @@ static void connections_are_one_line(void)
 	char out[300], command[700];
 
 	snprintf(out, sizeof(out), "%s.out", portlog);
-	snprintf(command, sizeof(command), "%s list port %u,%u >%s", portlog, PORT_ACCEPTED, PORT_ORPHAN, out);
+	snprintf(command, sizeof(command), "%s list port %u,%u >%s", portlog, PORT_ACCEPTED, PORT_ORPHAN,
+		 out);
 	tap_result(!system(command) && file_has(out, "accepted, listener gone: 2 connections") &&
 			   file_has(out, "closing, listener gone: 1 connection"),
 		   "connections of one process are one line");
@@ -566,9 +567,9 @@ static void without_bpf(void)
 	list(&l, "--no-bpf");
 	tap_result(ended_well(&l) && shared_is_right(&l) && row(&l, PORT_UDP) && row(&l, PORT_V6) &&
 			   row(&l, PORT_FLIGHT) && row_is(&l, PORT_SHARED, "via", "netlink") &&
-			   rows(&l, PORT_ACCEPTED, "accepted") == 2 && rows(&l, PORT_ORPHAN, "accepted") == 1 &&
-			   !rows(&l, PORT_SERVED, "accepted") && !row(&l, client_port) &&
-			   row(&l, PORT_ELSEWHERE) &&
+			   rows(&l, PORT_ACCEPTED, "accepted") == 2 &&
+			   rows(&l, PORT_ORPHAN, "accepted") == 1 && !rows(&l, PORT_SERVED, "accepted") &&
+			   !row(&l, client_port) && row(&l, PORT_ELSEWHERE) &&
 			   json_number_at(row(&l, PORT_ELSEWHERE), "process.pid") == (uint64_t)elsewhere,
 		   "without BPF, sock_diag and /proc know the listeners and their owners");
 }
