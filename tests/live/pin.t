@@ -443,16 +443,16 @@ def lingering(store):
 
 
 def overflow(store):
-    r = Recorder(store)
+    r = Recorder(store, "--ring", "256K")
     await_synced(r, store)
     barrier(store)
     r.end(signal.SIGKILL)
-    made = 60000  # more than the ring has room for
+    made = 4000  # more than the ring has room for
     for _ in range(made):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.bind(("127.0.0.1", 7006))
     held = listener(7007)
-    r = Recorder(store)
+    r = Recorder(store, "--ring", "256K")
     await_history(store, lambda e: e["action"] == "resync")
     barrier(store)
     every = events(store, "netns", NETNS)
@@ -468,7 +468,7 @@ def overflow(store):
     spans = [i["ended"] for i in events(store, "--intervals", "port", "7007", "and", "netns", NETNS)]
     fact("what was taken in the gap is found", spans == ["held"], spans)
     r.end(signal.SIGKILL)
-    r = Recorder(store)
+    r = Recorder(store, "--ring", "256K")
     await_starts(store, 3)
     again = sum(e["count"] for e in events(store) if e["action"] == "lost" and e.get("lost_action") == "bind")
     fact("a loss is told once", again == lost["bind"], again, lost)
