@@ -484,6 +484,9 @@ static int record_run(const void *opts, int argc, char **argv)
 		r = store_try(&rec);
 	if (!r && !o->quiet)
 		fprintf(stderr, "portlog: recording to %s. Ctrl-C stops; portlog history tells\n", o->store);
+	if (!r && !o->pin && !o->quiet && !access(PIN_DEFAULT, F_OK))
+		fprintf(stderr, "portlog: other hooks are pinned in " PIN_DEFAULT
+				" and go on beside these; --pin goes on with them, --unpin takes them off\n");
 	if (!r)
 		r = recorder_run(&rec, filter, &kernel);
 	if (r >= 0 && o->pin && !o->quiet)

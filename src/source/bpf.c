@@ -50,6 +50,8 @@ struct parts {
 	int ring, tracked, known, lingering;
 	struct program programs[PROGRAMS_MAX];
 	size_t n_programs;
+	int links[LINKS_MAX]; /* of a set that was pinned: so the hooks stay on as long as somebody reads */
+	size_t n_links;
 };
 
 struct tracer {
@@ -98,6 +100,8 @@ static void parts_close(struct tracer *t)
 		munmap(p->bss, p->bss_size);
 	for (size_t i = 0; i < p->n_programs; i++)
 		close(p->programs[i].fd);
+	for (size_t i = 0; i < p->n_links; i++)
+		close(p->links[i]);
 	if (p->ring >= 0)
 		close(p->ring);
 	if (p->tracked >= 0)
@@ -767,13 +771,16 @@ static int program_adopt(void *arg, const char *name, int fd)
 	return 0;
 }
 
-static int link_count(void *arg, const char *name, int fd)
+static int link_adopt(void *arg, const char *name, int fd)
 {
-	uint32_t *n = arg;
+	struct parts *p = arg;
 
 	(void)name;
-	close(fd);
-	(*n)++;
+	if (p->n_links == LINKS_MAX) {
+		close(fd);
+		return fail_text(-E2BIG, "too many hooks are pinned");
+	}
+	p->links[p->n_links++] = fd;
 	return 0;
 }
 
@@ -833,7 +840,6 @@ static int parts_adopt(struct tracer *t)
 		{ "known", &p->known },
 		{ "lingering", &p->lingering },
 	};
-	uint32_t links = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(maps) && r >= 0; i++)
@@ -843,10 +849,11 @@ static int parts_adopt(struct tracer *t)
 	if (!r)
 		r = pin_each(t->pin, "prog_", program_adopt, p);
 	if (!r)
-		r = pin_each(t->pin, "link_", link_count, &links);
-	if (!r && links != t->pin->about.n_links)
-		r = fail_text(-ENOENT, "%s has not all its hooks any more", t->pin->path);
-	return r;
+		r = pin_each(t->pin, "link_", link_adopt, p);
+	if (r || p->n_links == t->pin->about.n_links)
+		return r;
+	fail_text(-ENOENT, "%s has not all its hooks any more", t->pin->path);
+	return fail_hint(-ENOENT, "portlog record --unpin takes the others off; then begin anew");
 }
 
 /* The set that is pinned goes on with us as its reader. */
@@ -944,6 +951,8 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 	}
 	if (r < 0) {
 		tracer_close(t);
+		if (o->pin)
+			(void)rmdir(o->pin); /* if it is empty */
 		return r;
 	}
 	blind_find(t);

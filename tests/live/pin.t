@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """record --pin: what a load says that it did, and what the history has after recorders were killed, stopped, replaced; TAP."""
-import ctypes
 import json
 import os
 import random
@@ -9,104 +8,45 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-PORTLOG = os.environ.get("PORTLOG", os.path.join(ROOT, "build", "portlog"))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import recording
+from recording import PORTLOG, await_history, barrier, events, fact, libc, listener, mount, skip
+
 KILLS = int(os.environ.get("PIN_KILLS", "50"))
-CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
-PATIENCE_S = 30
 FIRST, PORTS, WORKERS = 10000, 40, 3  # each worker has ports of its own
 ALL_PORTS = f"{FIRST}-{FIRST + WORKERS * PORTS - 1}"
-libc = ctypes.CDLL(None, use_errno=True)
-n_tests = 0
-failed = False
+pins = ""
 
 
-def fact(name, true, *story):
-    global n_tests, failed
-    n_tests += 1
-    print(("ok" if true else "not ok"), n_tests, "-", name, flush=True)
-    if not true:
-        failed = True
-        text = str(story)
-        for at in range(0, min(len(text), 3000), 150):
-            print("#", text[at:at + 150].replace("\n", " "))
-
-
-def skip(why):
-    if os.environ.get("REQUIRE_BPF") == "1" and "root" not in why:
-        print(f"not ok 1 - pinned hooks # {why}\n1..1")
-        sys.exit(1)
-    print(f"ok 1 - pinned hooks # SKIP {why}\n1..1")
-    sys.exit(0)
-
-
-def mount(source, target, kind, flags, options):
-    if libc.mount(source and source.encode(), target.encode(), kind and kind.encode(), flags,
-                  options and options.encode()) != 0:
-        raise OSError(ctypes.get_errno(), "mount " + target)
-
-
-# ---- the recorder ----
-
-
-class Recorder:
+class Recorder(recording.Recorder):
     def __init__(self, store, *options):
-        self.err = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([PORTLOG, "record", "-N", NETNS, "--store", store, f"--pin={PINS}", *options],
-                                        stderr=self.err, stdout=subprocess.DEVNULL,
-                                        preexec_fn=lambda: libc.prctl(1, 9))  # PR_SET_PDEATHSIG: never left behind
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.process.wait()
+        super().__init__(store, f"--pin={pins}", *options)
 
     def said(self):
-        self.err.seek(0)
-        return self.err.read()
+        return "".join(self.err.lines)
 
 
-def history(store, *words):
-    out = subprocess.run([PORTLOG, "history", "--store", store, *words], capture_output=True, text=True, check=False)
-    return out.stdout, out.stderr, out.returncode
-
-
-def events(store, *words):
-    return [json.loads(line) for line in history(store, "-j", *words)[0].splitlines()]
-
-
-def await_history(store, wanted, *words):
-    """The first event that is wanted, as it comes."""
-    end = time.monotonic() + PATIENCE_S
-    while not os.path.exists(store) and time.monotonic() < end:
-        time.sleep(0.01)  # there is nothing to wait on before there is a file
-    while time.monotonic() < end:
-        with subprocess.Popen([PORTLOG, "history", "--store", store, "-j", "-f", *words], stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, text=True) as follow:
-            timer = threading.Timer(end - time.monotonic(), follow.kill)
-            timer.start()
-            found = next((e for e in map(json.loads, follow.stdout) if wanted(e)), None)
-            timer.cancel()
-            follow.kill()
-        if found:
-            return found
-    return None
-
-
-def barrier(store):
-    """All that was done so far is in the history: this socket is, with its end."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        s.listen()
-        port = str(s.getsockname()[1])
-    return await_history(store, lambda e: e["action"] == "release", "port", port, "netns", NETNS)
+def own_bpffs(part):
+    """Each part has a BPF file system, and with it hooks, of its own."""
+    def begun(path):
+        global pins
+        os.mkdir(path)
+        try:
+            mount("bpf", path, "bpf", 0, None)
+        except OSError as e:
+            skip(f"no BPF file system: {e}")
+        pins = path + "/portlog"
+        part(path + ".db")
+    begun.__name__ = part.__name__
+    return begun
 
 
 def unpin():
-    return subprocess.run([PORTLOG, "record", f"--unpin={PINS}"], capture_output=True, text=True, check=False)
+    return subprocess.run([PORTLOG, "record", f"--unpin={pins}"], capture_output=True, text=True, check=False)
 
 
 # ---- a load that writes down what it does ----
@@ -247,7 +187,7 @@ def in_order(words):
 
 def told(store):
     per_port = {}
-    for e in events(store, "port", ALL_PORTS, "netns", NETNS):
+    for e in events(store, "port", ALL_PORTS, "netns", recording.NETNS):
         if e.get("socket") and e["action"] != "free":
             per_port.setdefault(e["socket"]["port"], []).append(e)
     return per_port
@@ -269,7 +209,7 @@ def intervals_wrong(store, load):
     """Ownership without holes: begun by each bind, ended by its release, of one socket, one after the other."""
     wrong = []
     spans = {}
-    for i in events(store, "--intervals", "port", ALL_PORTS, "and", "netns", NETNS):
+    for i in events(store, "--intervals", "port", ALL_PORTS, "and", "netns", recording.NETNS):
         spans.setdefault(i["opened"]["socket"]["port"], []).append(i)
     for port, done in load.done.items():
         mine = spans.get(port, [])
@@ -354,10 +294,10 @@ def killed(store):
     fact("each start but the first says that the hooks were there", starts[0] is False and all(starts[1:]), starts)
     load.let_go()
     barrier(store)
-    left = [i for i in events(store, "--intervals", "port", ALL_PORTS, "and", "netns", NETNS) if i["ended"] == "held"]
+    left = [i for i in events(store, "--intervals", "port", ALL_PORTS, "and", "netns", recording.NETNS) if i["ended"] == "held"]
     fact("what was held over many kills ends when it is let go", not left, left)
     r.end()
-    fact("taken off, nothing is left", unpin().returncode == 0 and not os.path.exists(PINS), unpin())
+    fact("taken off, nothing is left", unpin().returncode == 0 and not os.path.exists(pins), unpin())
 
 
 def await_synced(r, store):
@@ -368,26 +308,21 @@ def await_synced(r, store):
 
 def await_starts(store, n):
     """The n-th start is told: what happened before it is, too."""
-    seen = []
+    seen = set()  # it is asked again for what came before
 
     def is_last(e):
-        seen.append(e["action"] == "start")
-        return sum(seen) == n
+        if e["action"] == "start":
+            seen.add(e["seq"])
+        return len(seen) == n
     return await_history(store, is_last)
-
-
-def listener(port):
-    s = socket.socket()
-    s.bind(("127.0.0.1", port))
-    s.listen()
-    return s
 
 
 def stopped(store):
     r = Recorder(store)
     await_synced(r, store)
     other = Recorder(store)
-    status = other.process.wait()
+    other.process.wait()
+    status = other.end()
     fact("a second recorder of the same hooks is refused", status == 3 and "another portlog record" in other.said(),
          status, other.said())
     fact("nor are they taken off under it", "another portlog record" in unpin().stderr)
@@ -402,13 +337,13 @@ def stopped(store):
     await_starts(store, 2)
     said = [(e["action"], bool(e.get("pinned"))) for e in events(store) if e["action"] in ("start", "stop")]
     fact("the history has where it stopped and began", said == [("start", False), ("stop", True), ("start", True)], said)
-    what = [(e["action"], e["socket"]["port"]) for e in events(store, "port", "7001-7003", "and", "netns", NETNS)
+    what = [(e["action"], e["socket"]["port"]) for e in events(store, "port", "7001-7003", "and", "netns", recording.NETNS)
             if e.get("socket")]
     fact("what happened meanwhile is told", what == [("bind", 7001), ("listen", 7001), ("release", 7001), ("bind", 7002),
                                                      ("listen", 7002), ("release", 7002), ("bind", 7003), ("listen", 7003)],
          what)
     ends = [(i["opened"]["socket"]["port"], i["ended"]) for i in events(store, "--intervals", "port", "7001-7003", "and",
-                                                                         "netns", NETNS)]
+                                                                         "netns", recording.NETNS)]
     fact("and when each ended", ends == [(7001, "release"), (7002, "release"), (7003, "held")], ends)
     fact("in one stream without a gap", seqs_wrong(store) == "", seqs_wrong(store))
     held.close()
@@ -420,6 +355,10 @@ def stopped(store):
     fact("a history that does not know their stream begins one, and says so", "a new stream begins" in r.said() and
          [bool(e.get("pinned")) for e in events(other) if e["action"] == "start"] == [False], r.said())
     r.end()
+    os.unlink(os.path.join(pins, next(n for n in os.listdir(pins) if n.startswith("set-")), "link_0"))
+    r = Recorder(other)
+    r.process.wait()
+    fact("hooks of which one is missing are not taken for all", r.end() == 3 and "has not all its hooks" in r.said(), r.said())
     unpin()
 
 
@@ -431,12 +370,12 @@ def lingering(store):
     client = socket.create_connection(("127.0.0.1", 7005))
     child = s.accept()[0]
     s.close()
-    await_history(store, lambda e: e["action"] == "release", "port", "7005", "netns", NETNS)
+    await_history(store, lambda e: e["action"] == "release", "port", "7005", "netns", recording.NETNS)
     r.end(signal.SIGKILL)
     client.close()  # the client waits in TIME_WAIT, on a port of its own
     child.close()
     r = Recorder(store)
-    e = await_history(store, lambda e: e["action"] == "free", "port", "7005", "netns", NETNS)
+    e = await_history(store, lambda e: e["action"] == "free", "port", "7005", "netns", recording.NETNS)
     fact("that it is free is told by the next", e is not None and e["process"]["pid"] == os.getpid(), e)
     r.end()
     unpin()
@@ -455,7 +394,7 @@ def overflow(store):
     r = Recorder(store, "--ring", "256K")
     await_history(store, lambda e: e["action"] == "resync")
     barrier(store)
-    every = events(store, "netns", NETNS)
+    every = events(store, "netns", recording.NETNS)
     seen = {a: sum(1 for e in every if e["action"] == a and e.get("socket", {}).get("port") == 7006 and
                    not e.get("correction"))
             for a in ("bind", "release")}
@@ -465,7 +404,7 @@ def overflow(store):
          seen["release"] + lost["release"] == made, seen, lost)
     at = [e["action"] for e in every]
     fact("and told after what there was room for", "lost" in at and at.index("lost") > made // 4, at.index("lost"))
-    spans = [i["ended"] for i in events(store, "--intervals", "port", "7007", "and", "netns", NETNS)]
+    spans = [i["ended"] for i in events(store, "--intervals", "port", "7007", "and", "netns", recording.NETNS)]
     fact("what was taken in the gap is found", spans == ["held"], spans)
     r.end(signal.SIGKILL)
     r = Recorder(store, "--ring", "256K")
@@ -502,42 +441,13 @@ def replaced(store):
     wrong = intervals_wrong(store, load)
     fact("each interval has its own end", not wrong, len(wrong), wrong[:4])
     fact("it is one stream without a gap", seqs_wrong(store) == "", seqs_wrong(store))
-    fact("one set is left", len([n for n in os.listdir(PINS) if n.startswith("set-")]) == 1, os.listdir(PINS))
+    fact("one set is left", len([n for n in os.listdir(pins) if n.startswith("set-")]) == 1, os.listdir(pins))
     load.let_go()
     barrier(store)
-    left = [i for i in events(store, "--intervals", "port", ALL_PORTS, "and", "netns", NETNS) if i["ended"] == "held"]
+    left = [i for i in events(store, "--intervals", "port", ALL_PORTS, "and", "netns", recording.NETNS) if i["ended"] == "held"]
     fact("what was held all the time ends when it is let go", not left, left)
     r.end()
     unpin()
 
 
-def main():
-    global NETNS, PINS
-    if os.geteuid() != 0:
-        skip("needs root")
-    if libc.unshare(CLONE_NEWNET | CLONE_NEWNS) != 0:
-        skip("needs root: unshare: " + os.strerror(ctypes.get_errno()))
-    mount("none", "/", None, 0x4000 | 0x40000, None)  # MS_REC | MS_PRIVATE
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    NETNS = str(os.stat("/proc/self/ns/net").st_ino)
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        bpffs = folder + "/bpf"
-        os.mkdir(bpffs)
-        try:
-            mount("bpf", bpffs, "bpf", 0, None)
-        except OSError as e:
-            skip(f"no BPF file system: {e}")
-        PINS = bpffs + "/portlog"
-        parts = (killed, stopped, lingering, overflow, replaced)
-        try:
-            for number, part in enumerate(parts):
-                if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
-                    part(f"{folder}/{number}.db")
-        finally:
-            libc.umount2(bpffs.encode(), 2)
-    print(f"1..{n_tests}")
-    return failed
-
-
-NETNS = PINS = ""
-sys.exit(main())
+sys.exit(recording.run([own_bpffs(part) for part in (killed, stopped, lingering, overflow, replaced)]))
