@@ -229,7 +229,8 @@ static void say_story(const char *sink)
 /* What time does not mend: better said now than in a log that nobody reads. */
 static bool is_for_good(int r)
 {
-	return r == -EPROTO || r == -EBADMSG || r == -EISDIR || r == -EINVAL || r == -ENOTDIR || r == -ENOMEM;
+	return r == -EPROTO || r == -EBADMSG || r == -EALREADY || r == -EISDIR || r == -EINVAL ||
+	       r == -ENOTDIR || r == -ENOMEM;
 }
 
 /*

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 
 #define DB_MODE 0640
 #define BUSY_MS 2000 /* somebody else's transaction is waited for so long */
+#define BUSY_STEP_MS 20
 
 struct query {
 	struct db *db;
@@ -27,6 +29,7 @@ struct query {
 struct db {
 	sqlite3 *handle;
 	struct query *queries;
+	int lock; /* DB_WRITE: that no other recorder writes it; -1: none */
 	dev_t device;
 	ino_t inode;
 	ino_t journal; /* when it was last seen in its place; 0: none */
@@ -78,13 +81,8 @@ static int db_fail(struct db *db, int code)
  * SQLite says "unable to open" of everything; the system says why. It would also follow the umask: a history of command
  * lines is not for everybody, and for its group whatever the umask is. The files beside it follow this one.
  */
-static int file_check(const char *path, enum db_mode mode, struct stat *ret)
+static int file_check(const char *path, enum db_mode mode, int fd, struct stat *ret)
 {
-	int flags = mode == DB_WRITE ? O_RDWR | O_CREAT : O_RDONLY;
-	auto_close int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, DB_MODE);
-
-	if (fd < 0)
-		return fail(-errno, "open %s", path);
 	if (fstat(fd, ret))
 		return fail(-errno, "look at %s", path);
 	if (S_ISDIR(ret->st_mode))
@@ -93,6 +91,40 @@ static int file_check(const char *path, enum db_mode mode, struct stat *ret)
 		return fail_text(-EINVAL, "%s is no regular file", path);
 	if (mode == DB_WRITE && !ret->st_size)
 		(void)fchmod(fd, DB_MODE);
+	return 0;
+}
+
+/*
+ * Two recorders would each take the other's rows for damage. flock(2) is not what SQLite locks with, so whoever only reads is
+ * not in the way; it ends with the process, however that ends.
+ */
+static int file_lock(const char *path, int fd)
+{
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return fail(-errno, "lock %s", path);
+	fail_text(-EALREADY, "another portlog record writes %s", path);
+	return fail_hint(-EALREADY, "one is enough; or give this one another file: --store FILE");
+}
+
+/* *ret_lock: stays open as long as SQLite has the file: to close it would take SQLite's locks away. */
+static int file_open(const char *path, enum db_mode mode, struct stat *ret, int *ret_lock)
+{
+	int flags = mode == DB_WRITE ? O_RDWR | O_CREAT : O_RDONLY;
+	auto_close int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, DB_MODE);
+	int r;
+
+	if (fd < 0)
+		return fail(-errno, "open %s", path);
+	r = file_check(path, mode, fd, ret);
+	if (r || mode == DB_READ)
+		return r;
+	r = file_lock(path, fd);
+	if (r)
+		return r;
+	*ret_lock = fd;
+	fd = -1;
 	return 0;
 }
 
@@ -108,6 +140,8 @@ struct db *db_close(struct db *db)
 		free(q);
 	}
 	sqlite3_close(db->handle);
+	if (db->lock >= 0)
+		(void)close(db->lock);
 	free(db);
 	return NULL;
 }
@@ -115,16 +149,19 @@ struct db *db_close(struct db *db)
 int db_open(const char *path, enum db_mode mode, struct db **ret)
 {
 	int flags = mode == DB_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+	auto_close int lock = -1;
 	struct stat st;
 	struct db *db;
 	int r;
 
-	r = file_check(path, mode, &st);
+	r = file_open(path, mode, &st, &lock);
 	if (r < 0)
 		return r;
 	db = calloc(1, sizeof(*db) + strlen(path) + 1);
 	if (!db)
 		return fail(-ENOMEM, "open %s", path);
+	db->lock = lock;
+	lock = -1;
 	memcpy(db->path, path, strlen(path) + 1);
 	db->device = st.st_dev;
 	db->inode = st.st_ino;
@@ -138,6 +175,21 @@ int db_open(const char *path, enum db_mode mode, struct db **ret)
 	sqlite3_busy_timeout(db->handle, BUSY_MS);
 	*ret = db;
 	return 0;
+}
+
+int db_free(const char *path)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int r = fd < 0 ? 0 : file_lock(path, fd);
+
+	/* One that was killed a moment ago may still be on its way out. */
+	for (int waited = 0; r == -EALREADY && waited < BUSY_MS; waited += BUSY_STEP_MS) {
+		(void)usleep(BUSY_STEP_MS * 1000);
+		r = file_lock(path, fd);
+	}
+	if (!r)
+		fail_clear();
+	return r;
 }
 
 const char *db_path(const struct db *db)

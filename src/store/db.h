@@ -3,7 +3,7 @@
  * An SQLite file and its prepared queries: all that the store needs of sqlite3, with our errors. Not shared by threads.
  *
  * Errors: negative errno with a story. -EBADMSG: no database, corrupted, or its tables are not those that are asked.
- * -ENOSPC, -EROFS, -EIO, -EACCES, -ENOENT: the disk or the way to it. -EBUSY: another process writes.
+ * -ENOSPC, -EROFS, -EIO, -EACCES, -ENOENT: the disk or the way to it. -EBUSY: another process writes. -EALREADY: it is another recorder.
  */
 #ifndef STORE_DB_H
 #define STORE_DB_H
@@ -17,8 +17,10 @@ struct query;
 
 enum db_mode { DB_READ, DB_WRITE };
 
-/* DB_WRITE makes the file, mode 0640, when it is not there. */
+/* DB_WRITE makes the file, mode 0640, when it is not there. Only one at a time has it so. */
 int db_open(const char *path, enum db_mode mode, struct db **ret);
+/* Has nobody opened @path with DB_WRITE? 0, or -EALREADY after some waiting. Not while this process has it open. */
+int db_free(const char *path);
 struct db *db_close(struct db *db); /* with all its queries; NULL is fine; always returns NULL */
 const char *db_path(const struct db *db);
 /* Has its path still the file that was opened? 0, or -ESTALE: what is written goes where nobody will find it. */

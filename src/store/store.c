@@ -92,8 +92,10 @@ int store_open_read(const char *path, struct store **ret)
 int store_probe(const char *path)
 {
 	struct store s = { 0 };
-	int r = db_open(path, DB_READ, &s.db);
+	int r = db_free(path);
 
+	if (!r)
+		r = db_open(path, DB_READ, &s.db);
 	if (!r)
 		r = schema_known(&s);
 	db_close(s.db);

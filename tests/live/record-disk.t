@@ -73,6 +73,24 @@ def newer(store):
     refused(store, "a newer portlog's history", "newer portlog")
 
 
+def another_writes(store):
+    r = Recorder(store)
+    barrier(store)
+    s = listener(7019)
+    barrier(store)
+    other = Recorder(store, "--duration", "60s")
+    status = other.process.wait(recording.PATIENCE_S)
+    other.err.join()
+    fact("a second recorder of the same history is refused", status == 3 and
+         any("another portlog record writes" in line for line in other.err.lines), status, other.err.lines)
+    s.close()
+    barrier(store)
+    fact("the first goes on in its file", [i["ended"] for i in intervals(store, "7019", "netns", recording.NETNS)] ==
+         ["release"] and not glob.glob(store + "*damaged*"), r.err.lines)
+    fact("and has nothing to complain of", r.end() == 0 and len(r.err.lines) == 1, r.err.lines)
+    fact("nothing is missing", accounted(store) == "", accounted(store))
+
+
 def damaged_before(store):
     filled(store)
     garble(store, PAGE // 8)  # the first bytes say whose it is
@@ -296,4 +314,4 @@ def hung(store):
     s.close()
 
 
-sys.exit(recording.run((somebody_elses, newer, damaged_before, damaged_while, moved, deleted, followed, bounded, hung)))
+sys.exit(recording.run((somebody_elses, newer, another_writes, damaged_before, damaged_while, moved, deleted, followed, bounded, hung)))
