@@ -311,11 +311,16 @@ static void complain(int r, const struct cmd *cmd)
 	const char *story = fail_story(), *remedy = fail_remedy();
 	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 	struct buf b = { 0 };
+	char root[64];
 
 	if (!story[0])
 		story = strerror(-r);
-	if (!remedy[0] && (r == -EPERM || r == -EACCES) && geteuid() != 0)
-		remedy = "It may need root: sudo portlog";
+	if (!remedy[0] && (r == -EPERM || r == -EACCES) && geteuid() != 0) {
+		snprintf(root, sizeof(root), "It may need root: sudo portlog%s%s",
+			 cmd && cmd != default_command ? " " : "",
+			 cmd && cmd != default_command ? cmd->name : "");
+		remedy = root;
+	}
 	put_line(&b, "portlog: ", story, strlen(story));
 	if (r == -EINVAL && !strchr(remedy, '\n')) {
 		buf_printf(&b, "Try 'portlog%s%s --help'%s", cmd ? " " : "", cmd ? cmd->name : "",

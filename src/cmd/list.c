@@ -8,6 +8,7 @@
 #include "cmd/cmd.h"
 #include "cmd/common_opts.h"
 #include "pipeline/inventory.h"
+#include "source/netns.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
 #include "view/table.h"
@@ -24,7 +25,7 @@ struct list_opts {
 
 /* clang-format off */
 static const struct arg list_args[] = {
-	{ 'a', "all",       ARG_FLAG,   AT(all), NULL, "TIME_WAIT, connections and connected UDP sockets too" },
+	{ 'a', "all",       ARG_FLAG,   AT(all), NULL, "TIME_WAIT and connected sockets too" },
 	{ 0,   "sort",      ARG_STRING, AT(sort), "FIELD", "by this field: see portlog-fields(7)" },
 	{ 'l', "listening", ARG_FLAG,   AT(habit), NULL, "as it is anyway: for the habit of ss -tulpn" },
 	{ 'p', "processes", ARG_FLAG,   AT(habit), NULL, "the same" },
@@ -78,6 +79,18 @@ static void blind_say(const struct list *l)
 		fprintf(stderr, "portlog: as root it also shows processes of other users, options and other "
 				"namespaces: sudo portlog list\n");
 	common_blind_say(inventory_blind(l->inv));
+}
+
+/* Nothing was found: is it for want of the namespace? */
+static int netns_check(const struct list *l)
+{
+	for (size_t i = 0; l->kernel->netns_valid && i < l->kernel->n_netns; i++) {
+		int r = inventory_netns_seen(l->inv, l->kernel->netns[i]);
+
+		if (r < 0)
+			return netns_missing(l->kernel->netns[i], r);
+	}
+	return 0;
 }
 
 static int sort_find(struct list *l)
@@ -153,6 +166,9 @@ static int list_show(struct list *l)
 	buf_done(&out);
 	if (r < 0)
 		return r == -EPIPE ? r : fail(r, "write to standard output");
+	r = shown ? 0 : netns_check(l);
+	if (r < 0)
+		return r;
 	if (!shown)
 		nothing_say(l);
 	blind_say(l);

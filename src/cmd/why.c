@@ -244,15 +244,14 @@ static int answer_inside(struct why *w)
 		return answer_all(w);
 	w->where.netns = enrich_netns_inode(inventory_enrich(w->inv), w->opts->netns);
 	if (!w->where.netns)
-		return wrong(w->opts->netns, "no such network namespace",
-			     "ip netns list; or host, or an inode number");
+		return netns_missing(w->opts->netns, -ENOENT);
 	if (w->where.netns == netns_self())
 		return answer_all(w);
 	r = netns_open_inode(w->where.netns, &fd);
 	if (r >= 0)
 		r = netns_enter(fd, &home);
 	if (r < 0)
-		return r;
+		return netns_missing(w->opts->netns, r);
 	r = answer_all(w);
 	left = netns_leave(home);
 	return r < 0 ? r : left;

@@ -76,7 +76,15 @@ static void remember(struct named **table, uint32_t inode, const char *name, uin
 		forget(table, *table);
 }
 
-/* That of pid 1, or of the first kernel thread where pid 1 may not be looked at. */
+/* The kernel's first namespace alone has this file, and everybody may see it in his own. */
+static uint32_t own_if_first(const struct netns_names *ns)
+{
+	if (faccessat(ns->proc_fd, "sys/net/core/netdev_budget", F_OK, 0))
+		return 0;
+	return proc_ns_inode(ns->proc_fd, "thread-self/ns/net");
+}
+
+/* That of pid 1, or of the first kernel thread where pid 1 may not be looked at, or portlog's own when it is the first. */
 uint32_t netns_names_host(const struct netns_names *ns)
 {
 	uint32_t inode = proc_ns_inode(ns->proc_fd, "1/ns/net");
@@ -88,8 +96,9 @@ uint32_t netns_names_host(const struct netns_names *ns)
 		return inode;
 	if (proc_read(ns->proc_fd, "2/stat", text, sizeof(text), &len) || proc_stat_parse(text, &st) ||
 	    st.ppid || strncmp(st.comm, "kthreadd", sizeof(st.comm)))
-		return 0; /* in a pid namespace 2 is anybody */
-	return proc_ns_inode(ns->proc_fd, "2/ns/net");
+		return own_if_first(ns); /* in a pid namespace 2 is anybody */
+	inode = proc_ns_inode(ns->proc_fd, "2/ns/net");
+	return inode ? inode : own_if_first(ns);
 }
 
 static int open_dir(const struct netns_names *ns)

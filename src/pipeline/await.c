@@ -463,11 +463,9 @@ static int netns_find(struct await *a)
 	processes_free(ps);
 	if (a->netns && a->netns != netns_self())
 		r = netns_open_inode(a->netns, &a->netns_fd);
-	if (!a->netns || r == -ENOENT) {
-		fail_text(-ENOENT, "there is no network namespace '%.40s'", a->config->netns);
-		return fail_hint(-ENOENT, "it takes a name of 'ip netns', an inode number or 'host'");
-	}
-	return r < 0 ? fail(r, "open network namespace %.40s", a->config->netns) : 0;
+	if (!a->netns)
+		r = -ENOENT;
+	return r < 0 ? netns_missing(a->config->netns, r) : 0;
 }
 
 static bool kernel_hides_bound(void)
@@ -501,6 +499,8 @@ static int await_open(struct await *a)
 		r = netns_find(a);
 	if (!r)
 		r = sockdiag_open(a->netns_fd, a->netns, &a->sd);
+	if (a->config->netns && (r == -EPERM || r == -EACCES))
+		r = netns_missing(a->config->netns, r);
 	a->hides_bound = a->config->free && any_tcp(a->config) && kernel_hides_bound();
 	return r;
 }

@@ -452,6 +452,7 @@ struct inventory *inventory_free(struct inventory *inv)
 	netns_list_done(&inv->namespaces);
 	free(inv->found);
 	free(inv->found_ends);
+	free(inv->refused);
 	free(inv->unknown);
 	free(inv->buckets);
 	for (size_t i = 0; i < inv->n_blind; i++)

@@ -51,6 +51,12 @@ struct ledger *inventory_ledger(struct inventory *inv);
 const struct session *inventory_session(const struct inventory *inv);
 struct enrich *inventory_enrich(struct inventory *inv); /* names of users, services, namespaces */
 
+/*
+ * Was the namespace that is called @name looked at? 0; -ENOENT: there is none, or it is not known; -EPERM: it may not be
+ * entered. One that vanished meanwhile was. A container's name is known once its sockets have been viewed.
+ */
+int inventory_netns_seen(struct inventory *inv, const char *name);
+
 bool inventory_sees_owners(const struct inventory *inv); /* false: of the caller's own processes only */
 bool inventory_asks_few(const struct inventory *inv);    /* of ports: those of clients are listed too */
 bool inventory_uses_bpf(const struct inventory *inv);    /* false: options and bind buckets are unknown */

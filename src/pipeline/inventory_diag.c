@@ -12,6 +12,7 @@
 #include "pipeline/state.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
+#include "util/parse.h"
 
 #define TCP_STATE_TIME_WAIT 6
 #define TCP_STATE_CLOSE 7
@@ -378,6 +379,7 @@ static int netns_failed(struct inventory *inv, const struct netns *ns, int error
 	if (error == -ENOENT || error == -ESRCH)
 		return 0;
 	snprintf(number, sizeof(number), "%u", ns->inode);
+	inv->refused[ns - inv->namespaces.items] = true;
 	if (inv->netns_refused++ < NAMED_MAX)
 		inventory_blind_add(inv, "network namespace %s: %s", name ? name : number, strerror(-error));
 	return 0;
@@ -428,7 +430,8 @@ int inventory_ask(struct inventory *inv)
 	if (r < 0)
 		return r;
 	inv->found_ends = calloc(inv->namespaces.n + 1, sizeof(*inv->found_ends));
-	if (!inv->found_ends)
+	inv->refused = calloc(inv->namespaces.n + 1, sizeof(*inv->refused));
+	if (!inv->found_ends || !inv->refused)
 		return fail(-ENOMEM, "list sockets");
 	for (size_t i = 0; i < inv->namespaces.n && r >= 0; i++) {
 		ns = &inv->namespaces.items[i];
@@ -446,11 +449,36 @@ void inventory_ask_forget(struct inventory *inv)
 {
 	netns_list_done(&inv->namespaces);
 	free(inv->found_ends);
+	free(inv->refused);
 	inv->found_ends = NULL;
+	inv->refused = NULL;
 	inv->n_found = inv->netns_late = inv->netns_refused = inv->netns_unremained = inv->bad_rows = 0;
 	memset(inv->connection_ports, 0, sizeof(inv->connection_ports));
 	while (inv->n_blind)
 		free(inv->blind_texts[--inv->n_blind]);
+}
+
+static int netns_seen_at(const struct inventory *inv, size_t i)
+{
+	return inv->refused && inv->refused[i] ? -EPERM : 0;
+}
+
+int inventory_netns_seen(struct inventory *inv, const char *name)
+{
+	uint32_t inode = enrich_netns_inode(inv->enrich, name), number;
+
+	for (size_t i = 0; i < inv->namespaces.n; i++) {
+		const struct netns *ns = &inv->namespaces.items[i];
+		const char *called = inode ? NULL : enrich_netns(inv->enrich, ns->inode);
+
+		if (inode == ns->inode || (called && !strcmp(called, name)))
+			return netns_seen_at(inv, i);
+	}
+	/* A name that was there at the beginning is of one that came, or went, meanwhile. */
+	for (size_t i = 0; i < inv->n_netns && parse_u32(name, &number); i++)
+		if (inv->netns[i] == inode || (inv->n_netns == 1 && !inode))
+			return 0;
+	return inode && inv->namespaces.cut ? -EMFILE : -ENOENT;
 }
 
 int inventory_settle(struct inventory *inv)

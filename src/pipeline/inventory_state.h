@@ -52,6 +52,7 @@ struct inventory {
 	struct diag_row *found; /* what sock_diag has, namespace by namespace */
 	size_t n_found, found_room;
 	size_t *found_ends;       /* for each namespace: where its rows end */
+	bool *refused;            /* ... and whether it could not be entered */
 	struct diag_row *unknown; /* of one namespace: sock_diag has them, no file led to them */
 	size_t n_unknown, unknown_room;
 	struct bucket_of *buckets;

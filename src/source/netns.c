@@ -13,11 +13,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
 #include "util/fail.h"
+#include "util/parse.h"
 
 #define SPARE_FDS 256 /* left for everything else */
 #define OWN_NETNS "/proc/thread-self/ns/net"
@@ -258,4 +261,19 @@ int netns_open_inode(uint32_t inode, int *ret_fd)
 		return fail(s.error, "find network namespace %u", inode);
 	*ret_fd = s.fd;
 	return 0;
+}
+
+int netns_missing(const char *name, int error)
+{
+	bool root = geteuid() == 0;
+	uint32_t inode;
+
+	fail_clear();
+	if (root && error != -ENOENT)
+		return fail(error, "enter network namespace '%.40s'", name);
+	/* Others' processes do not show an ordinary user where they live. */
+	if (!root && (error != -ENOENT || !parse_u32(name, &inode) || !strcmp(name, "host")))
+		return fail_text(-EACCES, "only root may look into network namespace '%.40s'", name);
+	fail_text(-EINVAL, "there is no network namespace '%.40s'", name);
+	return fail_hint(-EINVAL, "it takes a name of 'ip netns', an inode number or 'host'");
 }

@@ -30,4 +30,10 @@ int netns_leave(int home_fd);
 uint32_t netns_self(void);                         /* inode of the caller's; 0 unknown */
 int netns_open_inode(uint32_t inode, int *ret_fd); /* find one by number; -ENOENT: nobody lives there */
 
+/*
+ * The story of one that was asked for by @name and cannot be looked at, with @error (-ENOENT: it was not found): -EINVAL
+ * where there is none, -EACCES where root may know it.
+ */
+int netns_missing(const char *name, int error);
+
 #endif

@@ -316,6 +316,19 @@ if [ "$(id -u)" -eq 0 ] && unshare -m true 2> /dev/null; then
 	report "without /proc there is no answer rather than a wrong one" "$problem"
 fi
 
+for words in list "why 8080" "wait 8080 --timeout 0"; do
+	for name in nosuchnetns 5; do
+		problem=
+		# shellcheck disable=SC2086 # words
+		run $words -N "$name"
+		check status_is 2
+		check is_empty out
+		check has err "there is no network namespace '$name'"
+		[ "$(id -u)" -ne 0 ] && [ "$name" = 5 ] ||
+			report "$words -N $name says that there is no such namespace" "$problem"
+	done
+done
+
 # As an ordinary user, who may not trace.
 problem=
 as_nobody=()
@@ -330,6 +343,23 @@ if "${as_nobody[@]}" true 2> /dev/null && install -m 755 "$portlog" "$dir/portlo
 	check line_is err 1 "portlog: tracing needs root"
 	check [ "$(wc -l < "$dir/err")" -le 2 ]
 	report "without root it says so in two lines at most" "$problem"
+	for words in list "why 8080" "wait 8080 --timeout 0"; do
+		problem=
+		# shellcheck disable=SC2086 # words
+		timeout 20 "${as_nobody[@]}" "$dir/portlog" $words -N 5 > "$dir/out" 2> "$dir/err" < /dev/null
+		status=$?
+		check status_is 3
+		check is_empty out
+		check has err "only root may look into network namespace '5'"
+		check has err "sudo portlog ${words%% *}"
+		report "without root, $words -N INODE says what root would add" "$problem"
+		[ -e /proc/sys/net/core/netdev_budget ] || continue
+		problem=
+		# shellcheck disable=SC2086 # words
+		timeout 20 "${as_nobody[@]}" "$dir/portlog" $words -N host > "$dir/out" 2> "$dir/err" < /dev/null
+		check lacks err "no network namespace|only root|no such"
+		report "without root, $words -N host is answered on the host" "$problem"
+	done
 	problem=
 	if timeout 20 "${as_nobody[@]}" unshare -Ur "$dir/portlog" > "$dir/out" 2> "$dir/err" < /dev/null ||
 		! grep -q '^unshare: ' "$dir/err"; then
