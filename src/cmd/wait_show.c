@@ -98,7 +98,7 @@ static void told_view(const struct wait_scene *s, const struct record *rec, stru
 /* Does the socket answer at the target? */
 static bool entry_serves(const struct target *t, const struct entry *e)
 {
-	if (t->proto != PROTO_UDP && e->told.state != TCP_LISTEN)
+	if (t->proto == PROTO_UDP ? record_is_connected(&e->told) : e->told.state != TCP_LISTEN)
 		return false;
 	return target_served_by(t, &e->told.addr, e->told.v6only);
 }
@@ -198,9 +198,12 @@ static void put_unserved(struct buf *b, const struct wait_scene *s, const struct
 		buf_puts(b, ": nobody has it\n");
 		return;
 	}
-	buf_puts(b, t->proto == PROTO_UDP ? ": not bound there, but: " : ": nobody listens there, but: ");
+	buf_puts(b,
+		 t->proto == PROTO_UDP ? ": nobody serves it there, but: " : ": nobody listens there, but: ");
 	put_entry(b, s, entries[0]);
-	buf_printf(b, "  %s\n", holder_kind_name(entries[0]->told.kind));
+	buf_printf(b, "  %s\n",
+		   record_is_connected(&entries[0]->told) ? "connected, hears its peer alone"
+							  : holder_kind_name(entries[0]->told.kind));
 }
 
 /* A bind without any option that failed just now, as `trace` would explain it. */
@@ -317,6 +320,8 @@ static void json_socket(struct buf *b, const struct view *v, const char *kind)
 
 	buf_puts(b, b->data[b->len - 1] == '[' ? "{" : ",{");
 	json_put_text(b, "kind", kind);
+	if (record_is_connected(v->rec))
+		json_put_flag(b, "connected", true);
 	json_address(b, &rec->addr);
 	json_put_number(b, "port", rec->port);
 	json_put_number(b, "sock_uid", rec->sock_uid);

@@ -7,6 +7,7 @@
 
 #define PAST_MAX 4096
 #define PAST_BUCKETS 4096
+#define TCP_STATE_ESTABLISHED 1
 #define TCP_STATE_LISTEN 10
 
 struct port_key {
@@ -429,6 +430,11 @@ enum holder_kind record_holder_kind(const struct record *rec, bool listened)
 	if (rec->proto == PROTO_UDP || rec->state == TCP_STATE_LISTEN)
 		return HOLDER_LISTENER;
 	return listened ? HOLDER_SHUTDOWN : HOLDER_BOUND;
+}
+
+bool record_is_connected(const struct record *rec)
+{
+	return rec->proto == PROTO_UDP && rec->state == TCP_STATE_ESTABLISHED;
 }
 
 void entry_holder(const struct entry *e, struct holder *ret)

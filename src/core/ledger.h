@@ -78,6 +78,9 @@ bool entry_owner_add(struct entry *e, const struct owner *owner);
 /* What it holds its port as, from its record; @listened: at some time. */
 enum holder_kind record_holder_kind(const struct record *rec, bool listened);
 
+/* A UDP socket with a peer, which alone it hears; it holds its port all the same. */
+bool record_is_connected(const struct record *rec);
+
 /* The socket of @e as what holds a port; unranked, and without what only a look at the processes tells. */
 void entry_holder(const struct entry *e, struct holder *ret);
 

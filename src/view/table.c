@@ -90,6 +90,8 @@ static void put_note(struct buf *b, const struct view *v, const struct table_opt
 	(void)o;
 	if (kind == HOLDER_TIME_WAIT)
 		note_time_wait(b, v->rec);
+	else if (kind == HOLDER_LISTENER && record_is_connected(v->rec))
+		buf_puts(b, "connected");
 	else if (kind < N_HOLDER_KINDS && kind_notes[kind])
 		buf_puts(b, kind_notes[kind]);
 }

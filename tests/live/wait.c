@@ -302,6 +302,22 @@ static void bound_is_not_listening(enum privilege who)
 	(void)fd;
 }
 
+static void connected_is_not_serving(enum privilege who)
+{
+	struct waiter w;
+	auto_close int fd = must_bind(SOCK_DGRAM, "127.0.0.1", ++port);
+	struct sockaddr_in peer = { .sin_family = AF_INET,
+				    .sin_port = htons(9),
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	bool ok = !connect(fd, (struct sockaddr *)&peer, sizeof(peer));
+	int status = waiter_run(&w, who, words("%u/udp --timeout 0", port));
+
+	ok &= ended_with(&w, status, STATUS_TIMEOUT) && !w.text_len;
+	ok &= contains(w.said, words("udp %u: nobody serves it there, but: udp 127.0.0.1:%u", port, port)) &&
+	      contains(w.said, "  connected, hears its peer alone\n");
+	tap_result(ok, "%s: a UDP socket that is connected does not serve its port", privilege_names[who]);
+}
+
 static const char *way_of(enum privilege who)
 {
 	return who == ROOT ? "events" : "poll";
@@ -750,6 +766,7 @@ static void everything(enum privilege who)
 	what_is_true_already(who);
 	nobody_listens(who);
 	bound_is_not_listening(who);
+	connected_is_not_serving(who);
 	a_listener_appears(who);
 	a_udp_socket_appears(who);
 	all_at_the_same_time(who);
