@@ -27,16 +27,14 @@
 #include "util/fail.h"
 
 #define QUESTIONS 1000
-#define AT_MS_MAX 50   /* of a cold question about one port */
-#define RATE_MIN 50000 /* events written a second */
-#define BYTES_MAX 150  /* an event on disk */
+#define BYTES_MAX 150 /* an event on disk */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define EVENTS 50000
-#define JUDGE_SPEED false
+#define JUDGE_SIZE false
 #else
 #define EVENTS DAY_EVENTS
-#define JUDGE_SPEED true
+#define JUDGE_SIZE true
 #endif
 
 struct question {
@@ -246,11 +244,8 @@ static void every_moment_of_a_day_is_as_it_was(void **state)
 	print_message(
 		"# %d moments: one port at most %.1f ms, all ports at most %.1f ms; all events read at %.0f/s\n",
 		QUESTIONS, worst_port, worst_all, (double)d->day.events / took);
-	if (!JUDGE_SPEED)
-		return;
-	assert_true(bytes <= BYTES_MAX);
-	assert_true(worst_port < AT_MS_MAX);
-	assert_true((double)d->day.events / d->put_s >= RATE_MIN);
+	if (JUDGE_SIZE) /* tables of a small history are half empty; speed is for tests/bench/store.c to judge */
+		assert_true(bytes <= BYTES_MAX);
 }
 
 static int setup(void **state)
