@@ -2,6 +2,7 @@
 /* history --intervals: who held a port, from when to when, how it ended, and who came next. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -206,9 +207,51 @@ static int interval_show(void *arg, const struct store_interval *i)
 	return s->out.len >= WRITE_AT || s->out.error ? buf_write(&s->out, STDOUT_FILENO) : 0;
 }
 
+/* -n: those that match, the last first. */
+struct last {
+	struct showing *s;
+	struct store_interval *of;
+	uint32_t n;
+};
+
+static int last_note(void *arg, const struct store_interval *i)
+{
+	struct last *last = arg;
+	struct showing *s = last->s;
+	int r;
+
+	buf_reset(&s->who);
+	buf_reset(&s->event);
+	s->matches = false;
+	r = record_note(s, i->opened, opened_note);
+	if (r || !s->matches)
+		return r;
+	last->of[last->n++] = *i;
+	return last->n == s->h->opts->lines;
+}
+
+static int last_show(struct showing *s, struct store_interval_query *q)
+{
+	bool reverse = q->reverse;
+	struct last last = { .s = s };
+	int r;
+
+	last.of = calloc(s->h->opts->lines, sizeof(*last.of));
+	if (!last.of)
+		return fail(-ENOMEM, "read the history");
+	q->reverse = true;
+	r = store_intervals(s->h->store, q, last_note, &last);
+	for (uint32_t i = 0; i < last.n && r >= 0; i++)
+		r = interval_show(s, &last.of[reverse ? i : last.n - 1 - i]);
+	free(last.of);
+	return r < 0 ? r : 0;
+}
+
 int history_intervals(struct history *h)
 {
-	struct store_interval_query q = { .from = h->after, .to = h->until, .ports = h->ports, .next = true };
+	struct store_interval_query q = {
+		.from = h->after, .to = h->until, .ports = h->ports, .next = true, .reverse = h->opts->reverse
+	};
 	struct showing s = { .h = h };
 	int64_t last;
 	int r = store_last_id(h->store, &last);
@@ -221,7 +264,7 @@ int history_intervals(struct history *h)
 	if (h->sink.header && h->opts->common.output != OUTPUT_JSON)
 		buf_printf(&s.out, "%-24s%-21s%-10s%-9s%-26s%-20s%s\n", "SINCE", "UNTIL", "HELD", "ENDED",
 			   "PORT", "PROCESS", "WHO");
-	r = store_intervals(h->store, &q, interval_show, &s);
+	r = h->opts->lines ? last_show(&s, &q) : store_intervals(h->store, &q, interval_show, &s);
 	if (!r)
 		r = buf_write(&s.out, STDOUT_FILENO);
 	buf_done(&s.out);

@@ -3,7 +3,8 @@
  * An SQLite file and its prepared queries: all that the store needs of sqlite3, with our errors. Not shared by threads.
  *
  * Errors: negative errno with a story. -EBADMSG: no database, corrupted, or its tables are not those that are asked.
- * -ENOSPC, -EROFS, -EIO, -EACCES, -ENOENT: the disk or the way to it. -EBUSY: another process writes. -EALREADY: it is another recorder.
+ * -ENOSPC, -EROFS, -EIO, -EACCES, -ENOENT: the disk or the way to it. -EBUSY: another process writes. -EALREADY:
+ * another recorder does.
  */
 #ifndef STORE_DB_H
 #define STORE_DB_H

@@ -20,7 +20,8 @@
 /* clang-format off */
 enum statement {
 	GET_NAME, GET_ADDRESS, GET_NETNS, GET_PROCESS, GET_STREAM, GET_DETAILS, GET_COUNTS, GET_FAILURE, GET_HOLDERS, GET_OWNERS,
-	GET_BOUND_BY, GET_BOOT, EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, SPAN_AT, UPTIME_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT, NEXT_INTERVAL,
+	GET_BOUND_BY, GET_BOOT, EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, SPAN_AT, UPTIME_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT,
+	INTERVALS_ALL_REVERSE, INTERVALS_PORT_REVERSE, NEXT_INTERVAL,
 	EACH_PORT, EACH_PORT_REVERSE, N_STATEMENTS
 };
 
@@ -62,9 +63,19 @@ static const char *const statements[N_STATEMENTS] = {
 	[INTERVALS_ALL] = INTERVAL_COLUMNS INTERVAL_OVERLAPS,
 	[INTERVALS_PORT] = INTERVAL_COLUMNS "opened IN (" OPENED_ON_PORT "> ?2 UNION ALL " OPENED_ON_PORT
 			   "IS NULL) ORDER BY opened",
-	[NEXT_INTERVAL] = "SELECT opened FROM intervals WHERE port = ?1 AND udp = ?2 AND opened > ?4 AND (netns IS ?3 OR netns IN"
+	[INTERVALS_ALL_REVERSE] = INTERVAL_COLUMNS INTERVAL_OVERLAPS " DESC",
+	[INTERVALS_PORT_REVERSE] = INTERVAL_COLUMNS "opened IN (" OPENED_ON_PORT "> ?2 UNION ALL " OPENED_ON_PORT
+				   "IS NULL) ORDER BY opened DESC",
+	/*
+	 * Parameters: 1 port, 2 udp, 3 netns, 4 opened, 5 closed. Who shared the address and had it longer came next as well.
+	 * The port's records are walked in their order; in the index of intervals all those of the port would have to be sorted.
+	 */
+	[NEXT_INTERVAL] = "SELECT i.opened FROM records r INDEXED BY records_port CROSS JOIN intervals i ON i.opened = r.id"
+			  " WHERE r.port = ?1 AND r.id > ?4 AND i.udp = ?2 AND (i.closed IS NULL OR i.closed > ?5)"
+			  " AND (r.id >= ?5 OR r.addr IS (SELECT addr FROM records WHERE id = ?4))"
+			  " AND (i.netns IS ?3 OR i.netns IN"
 			  " (SELECT id FROM namespaces WHERE inode = (SELECT inode FROM namespaces WHERE id = ?3)))"
-			  " ORDER BY opened LIMIT 1",
+			  " ORDER BY r.id LIMIT 1",
 };
 /* clang-format on */
 
@@ -961,6 +972,7 @@ static int interval_next(struct store *s, struct query *row, int64_t opened, int
 	if (!query_is_null(row, 7))
 		query_int(q, 2, query_get(row, 7));
 	query_int(q, 3, opened);
+	query_int(q, 4, query_get(row, 3));
 	return query_number(q, ret);
 }
 
@@ -977,7 +989,7 @@ static int interval_tell(struct store *s, struct query *q, const struct store_in
 		return 0;
 	i.socket = query_is_null(q, 1) ? i.opened : query_get(q, 1);
 	i.ended = ended > 0 && ended < WORDS_MAX ? s->from_file[WORDS_ENDED][ended] : ENDED_NOT;
-	if (iq->next)
+	if (iq->next && i.closed)
 		r = interval_next(s, q, i.opened, &i.next);
 	return r ? r : fn(arg, &i);
 }
@@ -986,7 +998,9 @@ int store_intervals(struct store *s, const struct store_interval_query *iq,
 		    int (*fn)(void *arg, const struct store_interval *i), void *arg)
 {
 	int only = only_port(iq->ports), r;
-	struct query *q = s->reader->q[only >= 0 ? INTERVALS_PORT : INTERVALS_ALL];
+	enum statement all = iq->reverse ? INTERVALS_ALL_REVERSE : INTERVALS_ALL;
+	enum statement port = iq->reverse ? INTERVALS_PORT_REVERSE : INTERVALS_PORT;
+	struct query *q = s->reader->q[only >= 0 ? port : all];
 
 	query_int(q, 0, iq->to);
 	query_int(q, 1, iq->from);

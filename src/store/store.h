@@ -129,6 +129,7 @@ struct store_interval_query {
 	int64_t from, to;     /* ids: those that overlap from..to; from == to: a moment */
 	const uint8_t *ports; /* as above */
 	bool next;            /* fill in next */
+	bool reverse;         /* the last to begin first */
 };
 
 /* In the order in which they began. Nonzero from @fn ends the walk and is returned. */

@@ -77,6 +77,37 @@ def killed(store):
     r.end()
 
 
+def shared(port):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("127.0.0.1", port))
+    s.listen()
+    return s
+
+
+def who_came_next(store):
+    """Several at one port: who came and went meanwhile did not come next, who shared it and stayed did."""
+    r = Recorder(store)
+    barrier(store)
+    first, second, third = shared(7006), shared(7006), shared(7006)
+    barrier(store)
+    for s in (second, first, third):
+        s.close()
+        barrier(store)
+    last = listener(7006)
+    barrier(store)
+    of_it = ("7006", "netns", recording.NETNS)
+    spans = intervals(store, *of_it)
+    at = [i["opened"]["seq"] for i in spans]
+    fact("the next is who had it afterwards", [i["ended"] for i in spans] == ["release"] * 3 + ["held"] and
+         [i.get("next", {}).get("seq") for i in spans] == [at[2], at[2], at[3], None], spans)
+    fact("-r: the last to begin first", [i["opened"]["seq"] for i in intervals(store, "-r", *of_it)] == at[::-1])
+    fact("-n: the last of them", [i["opened"]["seq"] for i in intervals(store, "-n", "2", *of_it)] == at[2:])
+    fact("both", [i["opened"]["seq"] for i in intervals(store, "-r", "-n", "3", *of_it)] == at[:0:-1])
+    last.close()
+    r.end()
+
+
 def killed_under_load(store):
     stop = threading.Event()
     kept = {}
@@ -171,4 +202,4 @@ def disk_later(folder):
     fact("from the start on", events(store)[0]["action"] == "start" and events(store)[0]["seq"] == 1)
 
 
-sys.exit(recording.run((what_happened, killed, killed_under_load, disk_full, disk_later)))
+sys.exit(recording.run((what_happened, killed, who_came_next, killed_under_load, disk_full, disk_later)))
