@@ -44,6 +44,7 @@ struct list {
 	struct table_options table;
 	struct inventory *inv;
 	struct session session; /* the inventory's, with a schema of its own */
+	bool ownerless;         /* something is shown that no process is known to have open */
 };
 
 static bool entry_view(void *arg, const struct entry *e, struct owner *owners, struct view *ret)
@@ -52,7 +53,10 @@ static bool entry_view(void *arg, const struct entry *e, struct owner *owners, s
 
 	inventory_view(l->inv, e, owners, ret);
 	ret->session = &l->session;
-	return filter_match(l->filter, ret);
+	if (!filter_match(l->filter, ret))
+		return false;
+	l->ownerless = l->ownerless || (ret->rec->kind == HOLDER_UNKNOWN && !ret->rec->has_process);
+	return true;
 }
 
 /* "port 8080", "1024 sockets": a person is to know that nothing was hidden from them. */
@@ -73,11 +77,22 @@ static void nothing_say(const struct list *l)
 /* What was not seen, and what root would add: one line each, on standard error. */
 static void blind_say(const struct list *l)
 {
+	static const char *const hidden[] = {
+		[REACH_NEEDS_ROOT] =
+			"as root it also shows processes of other users, options and other namespaces: "
+			"sudo portlog list",
+		[REACH_NEEDS_PTRACE] =
+			"not seen: not all processes may be looked at: CAP_SYS_PTRACE is missing",
+		[REACH_NEEDS_FILES] = "not seen: not all processes could be looked at: ulimit -n 1024",
+		[REACH_OF_PIDNS] =
+			"not seen: processes outside of this pid namespace, which may be the owners that are missing",
+	};
+	enum reach reach = inventory_reach(l->inv);
+
 	if (l->opts->common.quiet)
 		return;
-	if (!inventory_sees_owners(l->inv))
-		fprintf(stderr, "portlog: as root it also shows processes of other users, options and other "
-				"namespaces: sudo portlog list\n");
+	if (hidden[reach] && (reach != REACH_OF_PIDNS || l->ownerless))
+		fprintf(stderr, "portlog: %s\n", hidden[reach]);
 	common_blind_say(inventory_blind(l->inv));
 }
 
@@ -137,7 +152,7 @@ static void table_options(struct list *l)
 	t->utc = l->sink.time == TIME_STYLE_UTC;
 	t->all = l->opts->all;
 	t->clients = l->opts->all || inventory_asks_few(l->inv);
-	t->host_netns = l->session.host_netns;
+	t->host_netns = l->session.host_netns ? l->session.host_netns : l->session.own_netns;
 	t->field = l->sink.field;
 	t->only = l->sink.only;
 	t->n_only = l->sink.n_only;

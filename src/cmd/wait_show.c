@@ -229,7 +229,7 @@ static void explain_taken(const struct wait_scene *s, const struct target *t, st
 		.unprivileged_port_start = -1,
 		.now_ns = clock_boot_ns(),
 		.fresh = true,
-		.owners_hidden = s->inv && !inventory_sees_owners(s->inv),
+		.reach = s->inv ? inventory_reach(s->inv) : REACH_ALL,
 	};
 
 	if (n > SOCKETS_MAX)

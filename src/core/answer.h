@@ -51,7 +51,7 @@ struct port_answer {
 	struct ask asks[ANSWER_ASKS_MAX];
 	size_t n_asks;
 	bool single; /* an address was asked about: the only ask is for it */
-	bool sees_owners;
+	enum reach reach;
 	bool history;             /* a recorder has kept one, which may know who had the port before */
 	bool ephemeral, reserved; /* in ip_local_port_range and not reserved; in ip_local_reserved_ports */
 	uint16_t range_low, range_high;

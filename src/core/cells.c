@@ -69,14 +69,15 @@ static bool names_container(const struct view *v)
 	return name && v->netns_name && !strcmp(name, v->netns_name);
 }
 
-/* Not the host's namespace, and nothing else on the line says so. */
+/* Not the host's namespace (portlog's own, where the host's is not known), and nothing else on the line says so. */
 static bool is_elsewhere(const struct view *v)
 {
 	const struct record *rec = v->rec;
+	uint32_t home = v->session->host_netns ? v->session->host_netns : v->session->own_netns;
 
-	if (!rec->netns || !v->session->host_netns)
+	if (!rec->netns || !home)
 		return v->netns_name && strcmp(v->netns_name, "host");
-	return rec->netns != v->session->host_netns && !names_container(v);
+	return rec->netns != home && !names_container(v);
 }
 
 static void put_netns_name(struct buf *b, const struct view *v)

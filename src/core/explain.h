@@ -11,12 +11,21 @@ struct explanation {
 	char hint[320]; /* what to do: "systemctl stop nginx, or another port"; empty: nothing known */
 };
 
+/* Whose processes were looked at, to find who has a socket open. */
+enum reach {
+	REACH_ALL,
+	REACH_NEEDS_ROOT,   /* the caller's own */
+	REACH_NEEDS_PTRACE, /* root's without CAP_SYS_PTRACE: not all */
+	REACH_NEEDS_FILES,  /* as many as files could be opened */
+	REACH_OF_PIDNS,     /* those of portlog's own pid namespace */
+};
+
 /* Facts of the machine that explanations use; what is unknown is -1. */
 struct explain_facts {
 	int unprivileged_port_start; /* ip_unprivileged_port_start of the record's namespace */
 	uint64_t now_ns;             /* boot clock */
 	bool fresh;                  /* who has what open was looked up for all holders, just now */
-	bool owners_hidden;          /* it could not be, for processes of other users */
+	enum reach reach;            /* ... as far as that could be */
 };
 
 /*

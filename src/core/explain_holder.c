@@ -45,14 +45,22 @@ static void say_process(struct clause *c, const struct holder *h)
 static void say_holder(struct matter *m)
 {
 	const struct holder *h = m->first;
+	static const char *const hidden[] = {
+		[REACH_ALL] = "no known process has open",
+		[REACH_NEEDS_ROOT] = "only root sees",
+		[REACH_NEEDS_PTRACE] = "is not seen without CAP_SYS_PTRACE",
+		[REACH_NEEDS_FILES] = "was not seen for want of open files",
+		[REACH_OF_PIDNS] = "no process of this pid namespace has open",
+	};
+	enum reach reach = m->facts->reach;
+	bool lone = !m->first->inode || reach == REACH_ALL || reach == REACH_OF_PIDNS;
 	struct clause *c = &m->reason;
 
 	if (h->pid)
 		say_process(c, h);
-	else if (m->facts->owners_hidden && h->inode)
-		clause_say(c, "a process of uid %u that only root sees", h->sock_uid);
 	else
-		clause_say(c, "a socket of uid %u that no known process has open", h->sock_uid);
+		clause_say(c, "a %s of uid %u that %s", lone ? "socket" : "process", h->sock_uid,
+			   hidden[h->inode ? reach : REACH_ALL]);
 }
 
 /* " for 45 ms", as exactly as it is known; "" when it is not. */

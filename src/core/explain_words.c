@@ -300,8 +300,10 @@ void matter_say_stop(struct matter *m)
 		return;
 	if (h->pid && !h->last_owner)
 		say_kill(m);
-	else if (m->facts->owners_hidden && h->inode)
+	else if (m->facts->reach == REACH_NEEDS_ROOT && h->inode)
 		clause_say(c, "end that process (sudo portlog why %u names it)", m->rec->port);
+	else if (m->facts->reach == REACH_OF_PIDNS && h->inode)
+		clause_say(c, "end that process (portlog in the host's pid namespace names it)");
 	else
 		clause_say(c, "end what has it open");
 }

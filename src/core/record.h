@@ -243,6 +243,7 @@ struct session {
 	uint32_t own_pid;         /* of portlog itself */
 	const char *const *blind; /* what this set cannot see; NULL-terminated, may be NULL */
 	uint32_t host_netns;      /* inode of pid 1's network namespace; 0 unknown */
+	uint32_t own_netns;       /* portlog's own; 0 unknown, or long ago */
 	int64_t boot_offset_ns;   /* wall clock minus boot clock, now */
 	uint64_t ring;            /* the ring that events come from, where it outlives the recorder; else 0 */
 	uint64_t sk_mask;         /* addresses of sockets are kept on disk by this alone; 0: not at all */

@@ -393,6 +393,7 @@ void enrich_session(struct enrich *e, struct session *s)
 		s->hostname[0] = '\0';
 	s->hostname[strcspn(s->hostname, "\n")] = '\0';
 	s->host_netns = netns_names_host(e->netns);
+	s->own_netns = proc_ns_inode(e->proc_fd, "thread-self/ns/net");
 }
 
 struct enrich *enrich_free(struct enrich *e)

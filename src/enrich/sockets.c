@@ -36,12 +36,19 @@ static int owner_add(struct growing *g, uint64_t inode, uint32_t pid)
 	return 0;
 }
 
+static bool is_refusal(int error)
+{
+	return error == EACCES || error == EPERM;
+}
+
 /* "socket:[4711]" */
-static bool socket_inode(int fd_dir, const char *name, uint64_t *ret_inode)
+static bool socket_inode(int fd_dir, const char *name, uint64_t *ret_inode, bool *refused)
 {
 	char text[64];
 	ssize_t n = readlinkat(fd_dir, name, text, sizeof(text) - 1);
 
+	if (n < 0 && is_refusal(errno))
+		*refused = true;
 	if (n < 10 || strncmp(text, "socket:[", 8) != 0 || text[n - 1] != ']')
 		return false;
 	text[n - 1] = '\0';
@@ -54,12 +61,16 @@ static int process_read(int proc_fd, uint32_t pid, struct growing *g)
 	struct dirent *d;
 	uint64_t inode;
 	DIR *dir;
+	bool refused = false;
 	int fd, r = 0;
 
 	snprintf(path, sizeof(path), "%u/fd", pid);
 	fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		g->owners->refused += is_refusal(errno);
+		g->owners->cut += errno == EMFILE || errno == ENFILE;
 		return 0;
+	}
 	dir = fdopendir(fd);
 	if (!dir) {
 		r = errno == ENOMEM ? -ENOMEM
@@ -68,9 +79,10 @@ static int process_read(int proc_fd, uint32_t pid, struct growing *g)
 		return r;
 	}
 	while (!r && (d = readdir(dir)))
-		if (socket_inode(dirfd(dir), d->d_name, &inode))
+		if (socket_inode(dirfd(dir), d->d_name, &inode, &refused))
 			r = owner_add(g, inode, pid);
 	closedir(dir);
+	g->owners->refused += refused;
 	return r;
 }
 

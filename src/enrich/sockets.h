@@ -14,6 +14,8 @@ struct socket_owner {
 struct socket_owners {
 	struct socket_owner *items; /* sorted by inode, then pid; a process is there once for each socket */
 	size_t n;
+	size_t refused; /* processes that may not be looked at */
+	size_t cut;     /* processes that could not be, for want of open files */
 };
 
 /* Walk every process below @proc_fd (a directory like /proc). What vanishes meanwhile is left out. 0 or -ENOMEM. */

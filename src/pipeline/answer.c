@@ -268,7 +268,7 @@ int answer_take(struct inventory *inv, const struct answer_place *where, const s
 	ret->netns = where->netns;
 	ret->uid = q->uid;
 	ret->reuseaddr_given = q->reuseaddr_given;
-	ret->sees_owners = inventory_sees_owners(inv);
+	ret->reach = inventory_reach(inv);
 	ret->now_ns = clock_boot_ns();
 	ret->boot_offset_ns = inventory_session(inv)->boot_offset_ns;
 	m.facts.unprivileged_port_start = where->place.unprivileged_port_start;

@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "pipeline/inventory_state.h"
+#include "source/bpf_common.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
 #include "util/loop.h"
 #include "util/memory.h"
+#include "util/privileges.h"
 
 #define PROCESSES_MAX 65536
 #define LEDGER_MAX 262144
@@ -482,9 +484,16 @@ struct enrich *inventory_enrich(struct inventory *inv)
 	return inv->enrich;
 }
 
-bool inventory_sees_owners(const struct inventory *inv)
+/* An iterator needs nobody's leave; /proc asks for each process, and with hidepid= does not even show it. */
+enum reach inventory_reach(const struct inventory *inv)
 {
-	return inv->root;
+	if (!inv->root)
+		return REACH_NEEDS_ROOT;
+	if (!inv->lister && inv->owners.cut)
+		return REACH_NEEDS_FILES;
+	if (!inv->lister && (inv->owners.refused || !privileges_has("cap_sys_ptrace")))
+		return REACH_NEEDS_PTRACE;
+	return bpf_own_pidns() ? REACH_OF_PIDNS : REACH_ALL;
 }
 
 bool inventory_uses_bpf(const struct inventory *inv)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/bucket.h"
+#include "core/explain.h"
 #include "core/filter.h"
 #include "core/ledger.h"
 
@@ -40,7 +41,7 @@ struct inventory_options {
 };
 
 /*
- * 0 or negative errno with a story. Missing privilege is no error: see inventory_sees_owners() and inventory_blind().
+ * 0 or negative errno with a story. Missing privilege is no error: see inventory_reach() and inventory_blind().
  * Sockets come and go meanwhile: what was there all the time is in it.
  */
 int inventory_take(const struct inventory_options *o, struct inventory **ret);
@@ -57,7 +58,7 @@ struct enrich *inventory_enrich(struct inventory *inv); /* names of users, servi
  */
 int inventory_netns_seen(struct inventory *inv, const char *name);
 
-bool inventory_sees_owners(const struct inventory *inv); /* false: of the caller's own processes only */
+enum reach inventory_reach(const struct inventory *inv); /* whose processes were looked at */
 bool inventory_asks_few(const struct inventory *inv);    /* of ports: those of clients are listed too */
 bool inventory_uses_bpf(const struct inventory *inv);    /* false: options and bind buckets are unknown */
 /* What could not be looked at ("network namespace blue: Operation not permitted"), NULL-terminated. */

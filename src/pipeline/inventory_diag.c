@@ -13,6 +13,7 @@
 #include "util/cleanup.h"
 #include "util/fail.h"
 #include "util/parse.h"
+#include "util/privileges.h"
 
 #define TCP_STATE_TIME_WAIT 6
 #define TCP_STATE_CLOSE 7
@@ -393,6 +394,12 @@ static void namespaces_say(struct inventory *inv)
 		inventory_blind_add(
 			inv, "%zu network namespaces that cannot be opened, or are too many: ulimit -n",
 			inv->namespaces.cut);
+	/* A process may refuse even who has that, as one of a security module; only of others it is worth a word. */
+	if (inv->root && inv->namespaces.refused && !inv->n_netns && !privileges_has("cap_sys_ptrace"))
+		inventory_blind_add(
+			inv,
+			"network namespaces of %zu processes that may not be looked at: CAP_SYS_PTRACE is missing",
+			inv->namespaces.refused);
 	if (inv->netns_late)
 		inventory_blind_add(inv, "%zu network namespaces: it took too long", inv->netns_late);
 	if (inv->netns_unbound)

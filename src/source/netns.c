@@ -25,15 +25,20 @@
 #define SPARE_FDS 256 /* left for everything else */
 #define OWN_NETNS "/proc/thread-self/ns/net"
 
-/* Walks over /proc and /run/netns call this for each file that stands for a namespace; nonzero ends the walk. */
+/*
+ * Walks over /proc and /run/netns call this for each file that stands for a namespace; nonzero ends the walk. @inode 0: it
+ * may not be asked for.
+ */
 typedef int (*visit_fn)(void *arg, int dir_fd, const char *path, uint32_t inode);
 
-/* What cannot be asked is passed over: gone, a zombie (which has none any more), or a process that refuses even root. */
+/* What cannot be asked is passed over: gone, or a zombie (which has none any more). */
 static int walk_file(visit_fn visit, void *arg, int dir_fd, const char *path)
 {
 	struct stat st;
 
-	return fstatat(dir_fd, path, &st, 0) ? 0 : visit(arg, dir_fd, path, (uint32_t)st.st_ino);
+	if (!fstatat(dir_fd, path, &st, 0))
+		return visit(arg, dir_fd, path, (uint32_t)st.st_ino);
+	return errno == EACCES || errno == EPERM ? visit(arg, dir_fd, path, 0) : 0;
 }
 
 static int walk_dir(visit_fn visit, void *arg, const char *dir_path, bool pids)
@@ -164,6 +169,7 @@ static int collect_visit(void *arg, int dir_fd, const char *path, uint32_t inode
 	struct collect *c = arg;
 	int fd = -1, r;
 
+	c->list.refused += !inode;
 	if (!inode || seen_has(&c->seen, inode))
 		return 0;
 	r = c->list.n < c->fds_max ? open_netns(dir_fd, path, inode, &fd) : -EMFILE;

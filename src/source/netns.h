@@ -14,7 +14,8 @@ struct netns {
 struct netns_list {
 	struct netns *items;
 	size_t n;
-	size_t cut; /* found and not kept: over the limit of open files or unreadable */
+	size_t cut;     /* found and not kept: over the limit of open files or unreadable */
+	size_t refused; /* processes whose namespace may not be asked for */
 };
 
 /*

@@ -59,6 +59,16 @@ int privileges_keep(const char *names)
 	return r ? fail(r, "give up privileges") : 0;
 }
 
+bool privileges_has(const char *name)
+{
+	auto_cap cap_t have = cap_get_proc();
+	cap_flag_value_t set = CAP_CLEAR;
+	cap_value_t c;
+
+	return have && !cap_from_name(name, &c) && !cap_get_flag(have, c, CAP_EFFECTIVE, &set) &&
+	       set == CAP_SET;
+}
+
 const char *privileges_text(char *text, size_t size)
 {
 	auto_cap cap_t have = cap_get_proc();

@@ -3,6 +3,7 @@
 #ifndef UTIL_PRIVILEGES_H
 #define UTIL_PRIVILEGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -11,6 +12,9 @@
  * more. 0 or negative errno with a story.
  */
 int privileges_keep(const char *names);
+
+/* Has the calling thread this capability in effect? @name: "cap_x". False, too, where it cannot be told. */
+bool privileges_has(const char *name);
 
 /* What the calling thread has, as libcap writes it; "?" where it cannot be told. Returns @text. */
 const char *privileges_text(char *text, size_t size);

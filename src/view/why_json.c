@@ -220,6 +220,6 @@ void why_json(const struct port_answer *a, const struct session *session, bool h
 		json_put_flag(out, "privileged", a->port < a->unprivileged_port_start);
 	json_put_text(out, "redirect", a->redirect);
 	put_elsewhere(out, a);
-	json_put_flag(out, "sees_owners", a->sees_owners);
+	json_put_flag(out, "sees_owners", a->reach == REACH_ALL);
 	buf_puts(out, "}\n");
 }

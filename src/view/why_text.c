@@ -124,7 +124,7 @@ static void put_unknown(struct page *p, const struct ask *ask, size_t n)
 	buf_puts(&p->line, " works");
 	put_as(p, ask);
 	buf_printf(&p->line, " depends on %s", missing_text(ask->verdict.missing));
-	if (!p->a->sees_owners)
+	if (p->a->reach == REACH_NEEDS_ROOT)
 		buf_printf(&p->line, ": sudo portlog why %u", p->a->port);
 }
 
@@ -227,15 +227,23 @@ static void put_user(struct page *p, const char *name, uint32_t uid)
 /* "uid 1001 (app), process hidden: sudo portlog why 8080" */
 static void put_nobody(struct page *p, const struct holder *h, const char *user)
 {
+	static const char *const hidden[] = {
+		[REACH_ALL] = ", no process has it open",
+		[REACH_NEEDS_ROOT] = ", process hidden: sudo portlog why",
+		[REACH_NEEDS_PTRACE] = ", process hidden: CAP_SYS_PTRACE is missing",
+		[REACH_NEEDS_FILES] = ", process hidden: ulimit -n 1024",
+		[REACH_OF_PIDNS] = ", no process of this pid namespace has it open",
+	};
+
 	if (h->kind == HOLDER_TIME_WAIT || h->kind == HOLDER_KERNEL || h->kind == HOLDER_IN_FLIGHT)
 		return;
 	buf_printf(&p->line, "uid %u", h->sock_uid);
 	if (user && user[0])
 		buf_printf(&p->line, " (%s)", user);
-	if (!p->a->sees_owners && h->inode)
-		buf_printf(&p->line, ", process hidden: sudo portlog why %u", p->a->port);
-	else if (h->inode)
-		buf_puts(&p->line, ", no process has it open");
+	if (h->inode)
+		buf_puts(&p->line, hidden[p->a->reach]);
+	if (h->inode && p->a->reach == REACH_NEEDS_ROOT)
+		buf_printf(&p->line, " %u", p->a->port);
 	buf_puts(&p->line, ", ");
 }
 

@@ -467,7 +467,7 @@ static void all_sockets_in_the_way_are_ended_when_it_is_known_whose_they_are(voi
 
 static void a_process_that_only_root_sees_is_said_to_be_there(void **state)
 {
-	struct explain_facts facts = { .unprivileged_port_start = -1, .owners_hidden = true };
+	struct explain_facts facts = { .unprivileged_port_start = -1, .reach = REACH_NEEDS_ROOT };
 	const struct view *view =
 		in_use(.holders = { { .kind = HOLDER_LISTENER, .sock_uid = 33, .inode = 9 } });
 	struct explanation e;

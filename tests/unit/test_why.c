@@ -71,7 +71,7 @@ static struct port_answer answer_of(const struct verdict *v4, const struct verdi
 		.port = 8080,
 		.uid = 1000,
 		.user_name = "alice",
-		.sees_owners = true,
+		.reach = REACH_ALL,
 		.n_asks = 2,
 		.unprivileged_port_start = 1024,
 		.now_ns = 19000 * NS_PER_S,
@@ -158,7 +158,7 @@ static void an_unknown_names_the_fact_and_a_hidden_process(void **state)
 	hidden.pid = 0;
 	hidden.since_ns = 0;
 	a = answer_of(&unknown, &unknown, &unknown, &hidden);
-	a.sees_owners = false;
+	a.reach = REACH_NEEDS_ROOT;
 	assert_true(answer_may_fail(&a));
 	assert_text(
 		&a,
