@@ -110,7 +110,7 @@ static int set_ring(void *opts, const char *text)
 static const struct arg record_args[] = {
 	{ 0,   "store",     ARG_STRING, AT(store), "FILE", "the history; " STORE_DEFAULT },
 	{ 0,   "retain",    ARG_CALL,   0, "AGE,SIZE", "keep so much of it; 30d,512M", set_retain },
-	{ 0,   "sink",      ARG_CALL,   0, "KIND:ARG FILTER", "events to ndjson:FILE or journald too; repeatable", set_sink },
+	{ 0,   "sink",      ARG_CALL,   0, "KIND:ARG FILTER", "to ndjson:FILE or journald too; repeatable", set_sink },
 	{ 0,   "metrics-file", ARG_STRING, AT(metrics), "FILE", "figures for Prometheus, every 15 s", },
 	{ 0,   "ephemeral", ARG_FLAG,   AT(ephemeral), NULL, "binds to port 0 too, and their releases" },
 	{ 0,   "autobind",  ARG_FLAG,   AT(autobind), NULL, "ports taken by connect or sendto too" },
@@ -120,7 +120,7 @@ static const struct arg record_args[] = {
 	{ 0,   "duration",  ARG_DURATION, AT(duration_ns), "TIME", "stop after TIME", .hidden = true },
 	{ 'N', "netns",     ARG_STRING, AT(netns), "NETNS", "one namespace: host, a name or a number" },
 	{ 0,   "ring",      ARG_CALL,   0, "SIZE", RING_HELP, set_ring },
-	{ 0,   "pin",       ARG_STRING, AT(pin), "=FOLDER", "hooks that outlive it: no gap; " PIN_DEFAULT, .bare = PIN_DEFAULT },
+	{ 0,   "pin",       ARG_STRING, AT(pin), "=FOLDER", "hooks outlive it; " PIN_DEFAULT, .bare = PIN_DEFAULT },
 	{ 0,   "unpin",     ARG_STRING, AT(unpin), "=FOLDER", "only take such hooks off", .bare = PIN_DEFAULT },
 	{ 0,   "pin-salt",  ARG_U32,    AT(pin_salt), "N", "for tests", .hidden = true },
 	{ 0,   "queue",     ARG_SIZE,   AT(queue_bytes), "SIZE", "for tests", .hidden = true },
@@ -509,8 +509,8 @@ const struct cmd cmd_record = {
 		"  sudo portlog record                           until it is stopped\n"
 		"  sudo portlog record --retain 7d,100M          keep less\n"
 		"  sudo portlog record --store /srv/ports.db     elsewhere\n"
-		"  sudo portlog record --pin                     without a gap when it is started again\n"
-		"  sudo portlog record --sink journald --sink 'ndjson:/var/log/portlog.ndjson action listen'\n",
+		"  sudo portlog record --pin                     no gap when it starts again\n"
+		"  sudo portlog record --sink 'ndjson:/var/log/ports.json action listen'\n",
 	.args = record_args,
 	.opts_size = sizeof(struct record_opts),
 	.defaults = record_defaults,
