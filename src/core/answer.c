@@ -18,7 +18,7 @@ bool asks_equal(const struct ask *a, const struct ask *b)
 {
 	return verdict_equal(&a->verdict, &b->verdict) && verdict_equal(&a->bare, &b->bare) &&
 	       verdict_equal(&a->shared, &b->shared) && verdict_equal(&a->allowed, &b->allowed) &&
-	       same_first(a, b);
+	       verdict_equal(&a->allowed_bare, &b->allowed_bare) && same_first(a, b);
 }
 
 /* All that is asked of the port is refused with EACCES, and is told as one; NULL: it is not so. */

@@ -15,14 +15,17 @@
 struct ask {
 	struct asker asker;
 	struct verdict verdict;
-	struct verdict bare;    /* without SO_REUSEADDR; as verdict when that is not asked for */
-	struct verdict shared;  /* with SO_REUSEPORT too */
-	struct verdict allowed; /* with CAP_NET_BIND_SERVICE; as verdict but where that is EACCES */
-	struct verdict only6;   /* with IPV6_V6ONLY too; as verdict but for [::] */
+	struct verdict bare;         /* without SO_REUSEADDR; as verdict when that is not asked for */
+	struct verdict shared;       /* with SO_REUSEPORT too */
+	struct verdict allowed;      /* with CAP_NET_BIND_SERVICE; as verdict but where that is EACCES */
+	struct verdict allowed_bare; /* as allowed, without SO_REUSEADDR */
+	struct verdict only6;        /* with IPV6_V6ONLY too; as verdict but for [::] */
 	struct holder
 		*in_way; /* best first: of verdict or allowed, else of bare, else those of a race; owned */
 	size_t n_in_way;
 	struct explanation explanation; /* code NULL: there is nothing to explain */
+	struct explanation
+		behind; /* of in_way, where explanation is of EACCES; code NULL: nobody is in the way */
 };
 
 /* Somebody holds the same port where it does not matter. */

@@ -463,6 +463,11 @@ const char *missing_text(enum missing m)
 	return (unsigned)m < N_MISSING ? words[m].text : "";
 }
 
+bool verdict_works(const struct verdict *v)
+{
+	return v->bind == ANSWER_YES && v->listen == ANSWER_YES;
+}
+
 bool verdict_equal(const struct verdict *a, const struct verdict *b)
 {
 	return a->bind == b->bind && a->listen == b->listen && a->bind_error == b->bind_error &&

@@ -78,6 +78,7 @@ struct verdict {
 void verdict(const struct asker *asker, const struct verdict_facts *facts, struct holder *sockets, size_t n,
 	     struct verdict *ret);
 
+bool verdict_works(const struct verdict *v); /* bind(2), and listen(2) after it */
 bool verdict_equal(const struct verdict *a, const struct verdict *b);
 const char *missing_name(enum missing m); /* stable word: "options" ... */
 const char *missing_text(enum missing m); /* a clause: "whether its socket has SO_REUSEADDR" */

@@ -114,7 +114,7 @@ static int in_way_keep(struct making *m, struct ask *ask, const struct record *r
 	return 0;
 }
 
-static void ask_explain(struct making *m, struct ask *ask, struct record *rec)
+static void ask_explain(struct making *m, struct ask *ask, struct record *rec, struct explanation *ret)
 {
 	struct explain_facts facts = { .unprivileged_port_start = m->where->place.unprivileged_port_start,
 				       .now_ns = clock_boot_ns(),
@@ -122,19 +122,39 @@ static void ask_explain(struct making *m, struct ask *ask, struct record *rec)
 	struct view view = { .rec = rec, .holders = ask->in_way, .n_holders = ask->n_in_way };
 
 	rec->reason = explain_reason(rec, ask->in_way, ask->n_in_way, &facts);
-	explain(&view, &facts, &ask->explanation);
+	explain(&view, &facts, ret);
+}
+
+/* The verdict that is looked at last leaves those in the way in front. */
+static const struct verdict *allowed_judge(struct making *m, struct ask *ask)
+{
+	struct asker allowed = ask->asker;
+
+	allowed.capable = true;
+	judge_with(m, &allowed, 0, OPT_REUSEADDR, &ask->allowed_bare);
+	judge_with(m, &allowed, 0, 0, &ask->allowed);
+	if (!verdict_works(&ask->allowed) || ask->allowed_bare.bind == ANSWER_YES)
+		return &ask->allowed;
+	judge_with(m, &allowed, 0, OPT_REUSEADDR, &ask->allowed_bare);
+	return &ask->allowed_bare;
 }
 
 /* A low port is refused before anybody looks whether it is taken: who may have it would find out only then. */
 static int ask_judge_allowed(struct making *m, struct ask *ask, struct record *rec)
 {
-	struct asker allowed = ask->asker;
+	const struct verdict *told;
+	int r;
 
-	ask_explain(m, ask, rec);
-	allowed.capable = true;
-	judge(m->inv, m->where->netns, &m->facts, &allowed, m->sockets, m->n, &ask->allowed);
-	rec->error = EADDRINUSE;
-	return in_way_keep(m, ask, rec, ask->allowed.bind == ANSWER_YES ? 0 : ask->allowed.n_in_way);
+	ask_explain(m, ask, rec, &ask->explanation);
+	told = allowed_judge(m, ask);
+	if (verdict_works(told))
+		return 0;
+	*rec = record_of(&ask->asker, EADDRINUSE,
+			 told == &ask->allowed_bare || told->missing == MISSING_OPTIONS);
+	r = in_way_keep(m, ask, rec, told->n_in_way);
+	if (!r)
+		ask_explain(m, ask, rec, &ask->behind);
+	return r;
 }
 
 /* The verdict as given last: it leaves those in the way in front. */
@@ -153,13 +173,14 @@ static int ask_judge(struct making *m, const struct address *addr, struct ask *a
 	judge_with(m, &ask->asker, 0, OPT_REUSEADDR, &ask->bare);
 	judge_with(m, &ask->asker, 0, 0, &ask->verdict);
 	ask->allowed = ask->verdict;
-	bare = told->bind == ANSWER_YES && told->listen == ANSWER_YES && ask->bare.bind != ANSWER_YES;
+	ask->allowed_bare = ask->bare;
+	bare = verdict_works(told) && ask->bare.bind != ANSWER_YES;
 	if (bare) {
 		judge_with(m, &ask->asker, 0, OPT_REUSEADDR, &ask->bare);
 		told = &ask->bare;
 	}
 	error = told->bind_error ? told->bind_error : told->listen_error;
-	if (!error && told->bind == ANSWER_YES && told->listen == ANSWER_YES)
+	if (!error && verdict_works(told))
 		return 0;
 	/* Where it depends on the other socket's options nothing may be said of what SO_REUSEADDR cannot do. */
 	rec = record_of(&ask->asker, error ? error : EADDRINUSE, bare || told->missing == MISSING_OPTIONS);
@@ -167,7 +188,7 @@ static int ask_judge(struct making *m, const struct address *addr, struct ask *a
 		return ask_judge_allowed(m, ask, &rec);
 	r = in_way_keep(m, ask, &rec, told->n_in_way);
 	if (!r)
-		ask_explain(m, ask, &rec);
+		ask_explain(m, ask, &rec, &ask->explanation);
 	return r;
 }
 

@@ -149,12 +149,12 @@ static uint64_t seconds_left(const struct page *p, const struct ask *ask)
 }
 
 /* "without it taken for <= 43 s: 2 TIME_WAIT" */
-static void put_bare(struct page *p, const struct ask *ask)
+static void put_bare(struct page *p, const struct ask *ask, const struct verdict *bare)
 {
 	size_t n = count_kind(ask, HOLDER_TIME_WAIT);
 	uint64_t left_s = seconds_left(p, ask);
 
-	buf_puts(&p->line, ask->bare.bind == ANSWER_NO ? "; without it taken" : "; without it unknown");
+	buf_puts(&p->line, bare->bind == ANSWER_NO ? "; without it taken" : "; without it unknown");
 	if (!n || n != ask->n_in_way)
 		return;
 	if (left_s)
@@ -177,7 +177,7 @@ static void put_free(struct page *p, const struct ask *ask, size_t n)
 	if (!bare_differs(p, ask))
 		return;
 	buf_puts(&p->line, " with SO_REUSEADDR (most servers set it)");
-	put_bare(p, ask);
+	put_bare(p, ask, &ask->bare);
 }
 
 static void first_line(struct page *p, const struct ask *ask, size_t n)
@@ -293,7 +293,7 @@ static void since_row(struct page *p, const struct holder *h)
 	line_end(p);
 }
 
-static void fix_row(struct page *p, const struct ask *ask)
+static void fix_row(struct page *p, const struct explanation *e)
 {
 	const struct bound_for *b = &p->a->bound_for;
 
@@ -305,7 +305,7 @@ static void fix_row(struct page *p, const struct ask *ask)
 	else if (b->container[0])
 		buf_printf(&p->line, "docker stop %s, or another port", b->container);
 	else
-		buf_puts(&p->line, ask->explanation.hint);
+		buf_puts(&p->line, e->hint);
 	line_end(p);
 }
 
@@ -354,14 +354,28 @@ static void variant_rows(struct page *p, const struct ask *ask)
 /* What the user meets next, who may have the port one day: it is taken as well. */
 static void allowed_say(struct page *p, const struct ask *ask)
 {
-	if (ask->allowed.bind == ANSWER_YES || !ask->n_in_way)
+	const struct verdict *v = &ask->allowed;
+	const char *call = v->bind == ANSWER_YES ? "listen(2)" : "bind(2)";
+	bool sure = v->bind == ANSWER_NO || (v->bind == ANSWER_YES && v->listen == ANSWER_NO);
+
+	if (!ask->n_in_way || (verdict_works(v) && p->a->reuseaddr_given))
 		return;
 	row_begin(p, "and");
-	buf_printf(&p->line, "%s %u is %staken too: with the capability bind(2) %s with EADDRINUSE",
-		   proto_name(p->a->proto), p->a->port, ask->allowed.bind == ANSWER_NO ? "" : "maybe ",
-		   ask->allowed.bind == ANSWER_NO ? "fails" : "may fail");
+	if (verdict_works(v)) {
+		buf_printf(&p->line, "with the capability %s %u is free with SO_REUSEADDR",
+			   proto_name(p->a->proto), p->a->port);
+		put_bare(p, ask, &ask->allowed_bare);
+	} else {
+		buf_printf(&p->line, "%s %u is %staken too: with the capability %s %s with EADDRINUSE",
+			   proto_name(p->a->proto), p->a->port, sure ? "" : "maybe ", call,
+			   sure ? "fails" : "may fail");
+	}
 	line_end(p);
+	if (count_kind(ask, HOLDER_TIME_WAIT) == ask->n_in_way && verdict_works(v))
+		return;
 	holders_say(p, ask);
+	if (ask->behind.hint[0])
+		fix_row(p, &ask->behind);
 }
 
 static void refusal_say(struct page *p, const struct ask *ask)
@@ -369,7 +383,9 @@ static void refusal_say(struct page *p, const struct ask *ask)
 	row_begin(p, "reason");
 	buf_puts(&p->line, ask->explanation.reason);
 	line_end(p);
-	fix_row(p, ask);
+	row_begin(p, "fix");
+	buf_puts(&p->line, ask->explanation.hint);
+	line_end(p);
 	allowed_say(p, ask);
 }
 
@@ -392,7 +408,7 @@ static void ask_say(struct page *p, const struct ask *ask, size_t n)
 		line_end(p);
 	}
 	if (!free && ask->explanation.hint[0])
-		fix_row(p, ask);
+		fix_row(p, &ask->explanation);
 	variant_rows(p, ask);
 }
 

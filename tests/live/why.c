@@ -658,6 +658,20 @@ static void low_and_taken(void)
 	reply_done(&r);
 }
 
+static void low_and_time_wait(void)
+{
+	struct child c = held_by(hold_time_wait, 87);
+	struct reply r;
+
+	ask(&r, 0, "--user 65534 87/tcp");
+	report(says(&r, "binds.0.errno", "EACCES") && says(&r, "binds.0.with_privilege.bind", "yes") &&
+		       says(&r, "binds.0.holders.0.kind", "time-wait") && !tried(NULL, 87, REUSE) &&
+		       tried(NULL, 87, 0) == EADDRINUSE,
+	       &r, "a low port in TIME_WAIT: with the capability and SO_REUSEADDR bind works");
+	reply_done(&r);
+	child_end(&c);
+}
+
 static void low_port_play(void)
 {
 	struct reply r;
@@ -670,6 +684,7 @@ static void low_port_play(void)
 	       &r, "a low port: refused to a user, not to root");
 	reply_done(&r);
 	low_and_taken();
+	low_and_time_wait();
 	must(shell("echo 88 > /proc/sys/net/ipv4/ip_unprivileged_port_start"));
 	ask(&r, 0, "--user 65534 88/tcp");
 	report(says(&r, "binds.0.bind", "yes") && !tried_as(NOBODY, 88), &r,

@@ -48,7 +48,9 @@ static const struct verdict fails = { .bind_error = EADDRINUSE, .n_in_way = 1 };
 static struct ask ask_of(uint8_t family, const struct verdict *v, const struct verdict *bare,
 			 struct holder *h)
 {
-	struct ask ask = { .verdict = *v, .bare = *bare, .shared = *v, .allowed = *v, .only6 = *v };
+	struct ask ask = {
+		.verdict = *v, .bare = *bare, .shared = *v, .allowed = *v, .allowed_bare = *bare, .only6 = *v
+	};
 
 	ask.asker.family = ask.asker.addr.family = family;
 	ask.asker.port = 8080;
@@ -180,7 +182,11 @@ static struct port_answer refused_of(enum proto proto, const struct verdict *all
 	a.port = 80;
 	for (size_t i = 0; i < a.n_asks; i++) {
 		a.asks[i].asker.port = 80;
-		a.asks[i].allowed = *allowed;
+		a.asks[i].allowed = a.asks[i].allowed_bare = *allowed;
+		if (h) {
+			a.asks[i].behind.code = "bound";
+			strcpy(a.asks[i].behind.hint, "kill 455, or another port");
+		}
 		a.asks[i].explanation.code = "low-port";
 		strcpy(a.asks[i].explanation.reason, "ports below 1024 need it");
 		strcpy(a.asks[i].explanation.hint, "sudo setcap");
@@ -200,7 +206,44 @@ static void a_port_that_is_low_and_taken_is_told_both(void **state)
 		"  fix     sudo setcap\n"
 		"  and     tcp 80 is taken too: with the capability bind(2) fails with EADDRINUSE\n"
 		"  holder  java[455], user app, on [::]:80, bound but not listening: ss -l and lsof do not show it\n"
-		"  since   Thu 00:16:40 (5h00m ago)\n");
+		"  since   Thu 00:16:40 (5h00m ago)\n"
+		"  fix     kill 455, or another port\n");
+}
+
+static void the_remedy_of_a_refusal_is_not_that_of_the_holder(void **state)
+{
+	struct port_answer a = refused_of(PROTO_TCP, &fails, &java);
+
+	(void)state;
+	strcpy(a.bound_for.unit, "web.socket");
+	assert_text(
+		&a,
+		"tcp 80: REFUSED: bind(2) on 0.0.0.0 or [::] fails with EACCES (as alice, with SO_REUSEADDR)\n"
+		"  reason  ports below 1024 need it\n"
+		"  fix     sudo setcap\n"
+		"  and     tcp 80 is taken too: with the capability bind(2) fails with EADDRINUSE\n"
+		"  holder  java[455] for web.socket, user app, on [::]:80, bound but not listening:"
+		" ss -l and lsof do not show it\n"
+		"  since   Thu 00:16:40 (5h00m ago)\n"
+		"  fix     systemctl stop web.socket, or another port\n");
+}
+
+static void a_low_port_in_time_wait_is_told(void **state)
+{
+	struct holder tw = { .kind = HOLDER_TIME_WAIT,
+			     .state = TCP_TIME_WAIT,
+			     .addr = { .family = AF_INET } };
+	struct port_answer a = refused_of(PROTO_TCP, &works, &tw);
+
+	(void)state;
+	a.asks[0].allowed_bare = a.asks[1].allowed_bare = fails;
+	assert_text(
+		&a,
+		"tcp 80: REFUSED: bind(2) on 0.0.0.0 or [::] fails with EACCES (as alice, with SO_REUSEADDR)\n"
+		"  reason  ports below 1024 need it\n"
+		"  fix     sudo setcap\n"
+		"  and     with the capability tcp 80 is free with SO_REUSEADDR; without it taken: 1 TIME_WAIT,"
+		" whose last owner is not known\n");
 }
 
 static void assert_both(const struct port_answer *tcp, const struct port_answer *udp, const char *expected)
@@ -235,6 +278,7 @@ static void what_both_tables_refuse_is_told_once(void **state)
 		"  and     udp 80 is taken too: with the capability bind(2) fails with EADDRINUSE\n"
 		"  holder  java[455], user app, on [::]:80, bound but not listening: ss -l and lsof do not show it\n"
 		"  since   Thu 00:16:40 (5h00m ago)\n"
+		"  fix     kill 455, or another port\n"
 		"  note    java[455] has udp 80 in network namespace blue: no clash\n");
 }
 
@@ -440,6 +484,8 @@ int main(void)
 		cmocka_unit_test(addresses_that_differ_are_told_apart),
 		cmocka_unit_test(what_reuseaddr_changes_is_told),
 		cmocka_unit_test(a_port_that_is_low_and_taken_is_told_both),
+		cmocka_unit_test(the_remedy_of_a_refusal_is_not_that_of_the_holder),
+		cmocka_unit_test(a_low_port_in_time_wait_is_told),
 		cmocka_unit_test(what_both_tables_refuse_is_told_once),
 		cmocka_unit_test(answers_that_differ_are_told_one_after_the_other),
 		cmocka_unit_test(an_unknown_names_the_fact_and_a_hidden_process),
