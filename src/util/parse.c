@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Numbers, ports, sizes, durations and addresses from text. Stricter than strtoul: no sign, no space, nothing after. */
+/* Numbers, ports, sizes, durations (which may have a fraction) and addresses from text. Stricter than strtoul: no sign, no space, nothing after. */
 #include "util/parse.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "util/cleanup.h"
@@ -53,18 +54,49 @@ static int parse_digits(const char **text, uint64_t *ret)
 	return 0;
 }
 
-static int parse_scaled(const char *text, const struct unit *units, size_t n_units, uint64_t *ret)
+/* The digits behind a point, which must be there; *@text moves behind them. NULL: it begins with no point. */
+static int parse_fraction(const char **text, const char **ret_digits, size_t *ret_n)
 {
+	*ret_digits = NULL;
+	*ret_n = 0;
+	if (**text != '.')
+		return 0;
+	*ret_digits = *text + 1;
+	*ret_n = strspn(*ret_digits, "0123456789");
+	*text += 1 + *ret_n;
+	return *ret_n ? 0 : -EINVAL;
+}
+
+/* What is smaller than the smallest unit goes. */
+static uint64_t fraction_of(const char *digits, size_t n, uint64_t factor)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < n && factor; i++) {
+		factor /= 10;
+		v += (uint64_t)(digits[i] - '0') * factor;
+	}
+	return v;
+}
+
+static int parse_scaled(const char *text, const struct unit *units, size_t n_units, bool fraction,
+			uint64_t *ret)
+{
+	const char *digits = NULL;
+	size_t n = 0;
 	uint64_t v;
 	int r;
 
 	r = parse_digits(&text, &v);
+	if (r >= 0 && fraction)
+		r = parse_fraction(&text, &digits, &n);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n_units; i++) {
 		if (strcasecmp(text, units[i].suffix) != 0)
 			continue;
-		if (__builtin_mul_overflow(v, units[i].factor, &v))
+		if (__builtin_mul_overflow(v, units[i].factor, &v) ||
+		    __builtin_add_overflow(v, fraction_of(digits, n, units[i].factor), &v))
 			return -ERANGE;
 		*ret = v;
 		return 0;
@@ -120,12 +152,12 @@ int parse_port(const char *text, uint16_t *ret)
 
 int parse_size(const char *text, uint64_t *ret_bytes)
 {
-	return parse_scaled(text, size_units, ARRAY_SIZE(size_units), ret_bytes);
+	return parse_scaled(text, size_units, ARRAY_SIZE(size_units), false, ret_bytes);
 }
 
 int parse_duration(const char *text, uint64_t *ret_ns)
 {
-	return parse_scaled(text, duration_units, ARRAY_SIZE(duration_units), ret_ns);
+	return parse_scaled(text, duration_units, ARRAY_SIZE(duration_units), true, ret_ns);
 }
 
 int parse_prefix(const char *text, uint8_t *ret_family, uint8_t ret_addr[16], unsigned *ret_prefix)

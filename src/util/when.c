@@ -87,20 +87,47 @@ static int64_t take_unit(const char **at)
 	return 0;
 }
 
-/* "1h 30min", "90" (seconds). */
+/* The digits behind a point of a number, if there is one; false: none follows it. */
+static bool take_digits(const char **at, const char **ret_digits, size_t *ret_n)
+{
+	*ret_digits = *at + 1;
+	*ret_n = 0;
+	if (**at != '.')
+		return true;
+	while (isdigit((unsigned char)(*ret_digits)[*ret_n]))
+		(*ret_n)++;
+	*at += 1 + *ret_n;
+	return *ret_n;
+}
+
+static int64_t fraction_of(const char *digits, size_t n, int64_t unit)
+{
+	int64_t ns = 0;
+
+	for (size_t i = 0; i < n && unit; i++) {
+		unit /= 10;
+		ns += (digits[i] - '0') * unit;
+	}
+	return ns;
+}
+
+/* "1h 30min", "1.5h", "90" (seconds). */
 static int take_span(const char **at, int64_t *ret_ns)
 {
 	int64_t number, unit, part;
+	const char *digits;
+	size_t n;
 
 	*ret_ns = 0;
 	do {
-		if (!take_number(at, 1, 18, &number))
+		if (!take_number(at, 1, 18, &number) || !take_digits(at, &digits, &n))
 			return -EINVAL;
 		skip_spaces(at);
 		unit = isalpha((unsigned char)**at) ? take_unit(at) : SECOND;
 		if (!unit)
 			return -EINVAL;
 		if (__builtin_mul_overflow(number, unit, &part) ||
+		    __builtin_add_overflow(part, fraction_of(digits, n, unit), &part) ||
 		    __builtin_add_overflow(*ret_ns, part, ret_ns))
 			return -ERANGE;
 		skip_spaces(at);

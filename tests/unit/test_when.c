@@ -31,6 +31,9 @@ static const struct {
 	{ "2 days ago", NOW - 2 * 86400 * S },
 	{ "5min left", NOW + 300 * S },
 	{ "-250ms", NOW - S / 4 },
+	{ "-0.25s", NOW - S / 4 },
+	{ "-1.5h", NOW - 5400 * S },
+	{ "-1.5h 0.5min", NOW - 5430 * S },
 	{ "-1M", NOW - 2629800 * S },
 	/* Berlin has UTC+1 in winter and UTC+2 in summer. */
 	{ "2026-11-22 03:12:07", 1795313527 * S },
@@ -70,6 +73,8 @@ static const struct {
 	{ "2026-11-22 03:12 +25:00", -EINVAL },
 	{ "2h", -EINVAL }, /* which way? */
 	{ "-", -EINVAL },
+	{ "-1.h", -EINVAL },
+	{ "-.5h", -EINVAL },
 	{ "-2 fortnights", -EINVAL },
 	{ "-2h ago", -EINVAL },
 	{ "@", -EINVAL },
