@@ -5,7 +5,7 @@
  *   any   = all { "or" all }
  *   all   = not { ["and"] not }                  side by side means and
  *   not   = { "not" } ( "(" any ")" | test )
- *   test  = KEYWORD [= != < <= > >=] values | 8000-8099,443 | :8080 | ADDR:PORT
+ *   test  = KEYWORD [= != < <= > >=] values | 8000-8099,443 | :8080 | *:8080 | ADDR:PORT | ADDR:*
  *
  * It recurses once for each parenthesis, no deeper than FILTER_DEPTH_MAX.
  */
@@ -171,8 +171,14 @@ static struct filter_node *parse_one_addr(struct parser *p, size_t at, size_t le
 /* ADDR:PORT; @colon is where the second of them stands in the text. */
 static struct filter_node *parse_endpoint(struct parser *p, size_t at, size_t colon, size_t len)
 {
-	struct filter_node *both = node_new(p, NODE_AND, at);
+	struct filter_node *both;
 
+	if (at + len == colon + 2 && p->text[colon + 1] == '*') { /* any port, as ss has it */
+		both = parse_one_addr(p, at, colon - at);
+		p->at = at + len;
+		return both;
+	}
+	both = node_new(p, NODE_AND, at);
 	if (!both)
 		return NULL;
 	both->child = parse_one_addr(p, at, colon - at);
@@ -200,8 +206,6 @@ static struct filter_node *unknown_word(struct parser *p, size_t at, size_t len)
 		parser_suggest(p, "did you mean '%s'?", other);
 	if (near)
 		parser_suggest(p, "did you mean '%s'?", near);
-	if (p->text[at] == '*' && len > 2 && p->text[at + 1] == ':')
-		parser_suggest(p, "did you mean '%.*s'?", parser_shown(len - 1), p->text + at + 1);
 	parser_suggest(p, "a process name is 'comm %.*s'", parser_shown(len), p->text + at);
 	return NULL;
 }
@@ -234,7 +238,7 @@ static size_t endpoint_colon(const char *text, size_t len)
 	return (size_t)(colon - text);
 }
 
-enum shorthand { NO_SHORTHAND, PORTS, COLON_PORTS, ENDPOINT, ADDRESS_ALONE };
+enum shorthand { NO_SHORTHAND, PORTS, COLON_PORTS, STAR_PORTS, ENDPOINT, ADDRESS_ALONE };
 
 static enum shorthand shorthand_of(const char *text, size_t len)
 {
@@ -246,6 +250,8 @@ static enum shorthand shorthand_of(const char *text, size_t len)
 		return ADDRESS_ALONE;
 	if (text[0] == ':')
 		return COLON_PORTS;
+	if (text[0] == '*' && len > 1 && text[1] == ':')
+		return STAR_PORTS;
 	if ((digit || text[0] == '[') && endpoint_colon(text, len))
 		return ENDPOINT;
 	if (text[0] == '[')
@@ -266,6 +272,8 @@ static struct filter_node *parse_test(struct parser *p)
 		return parse_ports(p, at, at, len);
 	case COLON_PORTS:
 		return parse_ports(p, at, at + 1, len);
+	case STAR_PORTS:
+		return parse_ports(p, at, at + 2, len);
 	case ENDPOINT:
 		return parse_endpoint(p, at, at + endpoint_colon(text, len), len);
 	case ADDRESS_ALONE:

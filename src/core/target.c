@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A port as it is typed: [ADDR:]PORT[/PROTO]. */
+/* A port as it is typed: [ADDR:]PORT[/PROTO]; any address may be a star, as ss prints it. */
 #include "core/target.h"
 
 #include <errno.h>
@@ -98,7 +98,7 @@ int target_parse(const char *text, target_service *service, struct target *ret)
 	colon = strrchr(word, ':');
 	if (word[0] == '[') {
 		r = parse_bracketed(text, word, service, &t);
-	} else if (!colon || colon == word) {
+	} else if (!colon || colon == word || (colon == word + 1 && *word == '*')) {
 		r = parse_number(text, colon ? colon + 1 : word, service, &t);
 	} else if (strchr(word, ':') != colon) {
 		r = bad(text, "an IPv6 address goes in brackets", "as in [::1]:80");

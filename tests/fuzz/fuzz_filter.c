@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "core/process.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
 
@@ -130,6 +131,7 @@ static bool kernel_passes(const struct filter_kernel *k, const struct record *re
 static void check(const struct filter *f)
 {
 	static struct filter_kernel kernel;
+	struct buf shown = { 0 };
 	char words[200];
 
 	filter_kernel(f, &kernel);
@@ -146,9 +148,11 @@ static void check(const struct filter *f)
 	filter_describe(f, words, sizeof(words));
 	if (!memchr(words, '\0', sizeof(words)))
 		abort();
-	for (const char *c = words; *c; c++)
+	buf_visible(&shown, words, strlen(words)); /* raw until then */
+	for (const char *c = buf_str(&shown); *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			abort();
+	buf_done(&shown);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

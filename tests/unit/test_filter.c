@@ -107,7 +107,9 @@ static void an_address_is_compared_by_its_prefix(void **state)
 	CHECK(listen_ok(.addr = "::1", .port = 80), { "[::1]:80", true }, { "[::]:80", false },
 	      { "addr ::1", true }, { "addr [::1]", true }, { "addr ::/0", true }, { "family ipv6", true },
 	      { "family ipv4", false });
-	CHECK(listen_ok(.addr = "0.0.0.0", .port = 80), { "0.0.0.0:80", true }, { "addr 0.0.0.0", true });
+	CHECK(listen_ok(.addr = "0.0.0.0", .port = 80), { "0.0.0.0:80", true }, { "addr 0.0.0.0", true },
+	      { "*:80", true }, { "*:81", false }, { "*:70-90", true }, { "0.0.0.0:*", true },
+	      { "[::]:*", false }, { "not *:80", false }, { "0.0.0.0:* and *:80", true });
 }
 
 static void an_ipv4_prefix_holds_mapped_addresses(void **state)
@@ -307,6 +309,8 @@ static void every_mistake_has_its_place_and_a_way_out(void **state)
 		{ "53/udp", 0, 6, "'53/udp' is not a port", "did you mean 'port 53 and proto udp'?" },
 		{ "port", 0, 4, "'port' needs a port", "" },
 		{ ":", 0, 1, "'port' needs a port", "" },
+		{ "*:*", 2, 1, "'*' is not a port", "a port is a number, 0 to 65535" },
+		{ "*:", 0, 2, "'port' needs a port", "" },
 		{ "failed and comm", 11, 4, "'comm' needs a process name", "" },
 		{ "comm and failed", 0, 4, "'comm' needs a process name", "" },
 		{ "prot 80", 0, 4, "'prot' is no keyword of a filter", "did you mean 'port'?" },
@@ -317,7 +321,6 @@ static void every_mistake_has_its_place_and_a_way_out(void **state)
 		{ "80 eaddrinuse", 3, 10, "'eaddrinuse' is no keyword of a filter",
 		  "did you mean 'errno eaddrinuse'?" },
 		{ "closed", 0, 6, "'closed' is no keyword of a filter", "did you mean 'action release'?" },
-		{ "*:80", 0, 4, "'*:80' is no keyword of a filter", "did you mean ':80'?" },
 		{ "proto tpc", 6, 3, "'tpc' is not a protocol", "did you mean 'proto tcp'?" },
 		{ "proto icmp", 6, 4, "'icmp' is not a protocol", "" },
 		{ "errno EADDRINSUE", 6, 10, "'EADDRINSUE' is not an error",
@@ -408,9 +411,9 @@ static void depth_and_length_are_bounded(void **state)
 
 static void only_what_looks_like_a_filter_starts_one(void **state)
 {
-	static const char *const yes[] = { "port", "8080",     ":8080", "1.2.3.4:80", "[::1]:80", "(",
-					   "not",  "!failed",  "::1",   "failed",     "uid>=0",   "(port",
-					   "PORT", "80 and x", "8080x", "netns" };
+	static const char *const yes[] = { "port",   "8080",    ":8080", "1.2.3.4:80", "[::1]:80",  "(",
+					   "not",    "!failed", "::1",   "*:80",       "0.0.0.0:*", "failed",
+					   "uid>=0", "(port",   "PORT",  "80 and x",   "8080x",     "netns" };
 	static const char *const no[] = { "",   " ",  "hisotry", "nginx", "tcp",     "and",
 					  "or", "-x", "*",       "prot",  "\x1b[2J", "=80" };
 

@@ -29,6 +29,8 @@ static void a_port_may_have_an_address_and_a_protocol(void **state)
 	(void)state;
 	reads_as("8080", "tcp 8080");
 	reads_as(":8080", "tcp 8080");
+	reads_as("*:8080", "tcp 8080");
+	reads_as("*:53/udp", "udp 53");
 	reads_as("53/udp", "udp 53");
 	reads_as("443/TCP", "tcp 443");
 	reads_as("1", "tcp 1");
