@@ -32,6 +32,7 @@ static const struct cmd *const commands[] = { COMMANDS(COMMAND_ROW) };
 static const struct cmd *const default_command = &cmd_trace;
 
 #define COMPLAIN_MS 1000
+#define EXAMPLE_WIDTH 35
 #define WORD_SHOWN 40 /* bytes of a wrong word that are repeated */
 
 static const char filter_lines[] =
@@ -147,9 +148,31 @@ static int first_word(int argc, char **argv, const struct cmd *cmd)
 	return argc;
 }
 
+/* Would list take all of these options? */
+static const struct cmd *list_takes(int argc, char **argv)
+{
+	const struct cmd *list = find_command("list");
+	bool any = false;
+
+	for (int i = 1; list && i < argc; i++) {
+		if (argv[i][0] != '-' || argv[i][1] == '-')
+			continue;
+		for (const char *c = argv[i] + 1; *c; c++) {
+			const struct arg *arg = find_letter(list, *c);
+
+			if (!arg || takes_value(arg))
+				return NULL;
+			any = true;
+		}
+	}
+	return any ? list : NULL;
+}
+
 /* An option has been refused: if it is a word of the filter language with dashes, say so. */
 static int hint_at_filter(const struct cmd *cmd, int argc, char **argv)
 {
+	if (cmd == default_command && list_takes(argc, argv))
+		return fail_hint(-EINVAL, "did you mean 'portlog list %.*s'?", WORD_SHOWN, argv[1]);
 	for (int i = 1; i < argc; i++) {
 		struct filter_error error = { 0 };
 		struct filter *f;
@@ -181,11 +204,26 @@ static void print_version(void)
 		printf("libbpf %s\n", libbpf[0] == 'v' ? libbpf + 1 : libbpf);
 }
 
+/* The first line of its examples. Each command has its own width for them; here they stand under each other. */
+static void print_example(const struct cmd *cmd)
+{
+	const char *words = cmd->examples + strspn(cmd->examples, " "), *gap = strstr(words, "  ");
+	size_t len = strcspn(words, "\n");
+
+	if (!gap || gap > words + len) {
+		printf("  %.*s\n", (int)len, words);
+		return;
+	}
+	printf("  %-*.*s  ", EXAMPLE_WIDTH, (int)(gap - words), words);
+	gap += strspn(gap, " ");
+	printf("%.*s\n", (int)(words + len - gap), gap);
+}
+
 static void print_help(void)
 {
 	printf("Examples:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("%.*s\n", (int)strcspn(commands[i]->examples, "\n"), commands[i]->examples);
+		print_example(commands[i]);
 	printf("\nUsage: portlog [COMMAND] [OPTIONS] [FILTER]\n"
 	       "Who owns this port, since when, and why did my bind fail?\n\n"
 	       "Commands:\n");

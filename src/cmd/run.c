@@ -364,7 +364,7 @@ const struct arg run_args[] = {
 };
 
 static const char examples[] =
-	"  portlog run -- python3 -m http.server 8080    why it does not start\n"
+	"  portlog run -- ./server --port 8080           why it does not start\n"
 	"  portlog run -v -- ./server                    all its binds\n"
 	"  portlog run -j --log events.json -- make test events into a file\n"
 	"  portlog run -- systemctl start nginx          what failed meanwhile\n";

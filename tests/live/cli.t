@@ -119,6 +119,7 @@ marks "a field is given twice" "pid,port,pid" "         ^~~" -F pid,port,pid
 
 refuses "there is no field 'prt' to sort by" "Try 'portlog list --help'; portlog-fields(7) lists them" list --sort prt
 
+refuses "unknown option '-l'" "Try 'portlog trace --help'; did you mean 'portlog list -tulpn'?" -tulpn
 refuses "wait needs a port" "Try 'portlog wait --help'; portlog wait 8080" wait
 refuses "'htpp' is no port: it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80" "Try 'portlog wait --help'" wait htpp
 refuses "'htpp' is no port: it takes 8080, 53/udp, 127.0.0.1:80 or [::1]:80" "Try 'portlog why --help'" why htpp
