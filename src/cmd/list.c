@@ -66,12 +66,11 @@ static void nothing_say(const struct list *l)
 		return;
 	if (filter_is_empty(l->filter))
 		fprintf(stderr, "portlog: no port is held\n");
-	else if (!l->kernel->ports_valid)
+	else if (l->opts->all)
 		fprintf(stderr, "portlog: nothing matches: no such port is held\n");
 	else
-		fprintf(stderr,
-			"portlog: nothing matches: no such port is held; connections alone, which may hold it "
-			"too: portlog why PORT\n");
+		fprintf(stderr, "portlog: nothing matches: no such port is held; --all adds TIME_WAIT%s\n",
+			inventory_asks_few(l->inv) ? "" : " and clients");
 }
 
 /* What was not seen, and what root would add: one line each, on standard error. */
@@ -187,7 +186,7 @@ static int list_show(struct list *l)
 	if (!shown)
 		nothing_say(l);
 	blind_say(l);
-	return 0;
+	return shown || filter_is_empty(l->filter) ? 0 : EXIT_NO;
 }
 
 static int list_run(const void *opts, int argc, char **argv)
@@ -216,6 +215,8 @@ const struct cmd cmd_list = {
 		    "  sudo portlog list -a port 443       with what lingers in TIME_WAIT\n"
 		    "  sudo portlog ls -tulpn              as typed for ss\n"
 		    "  sudo portlog list -j unit nginx.service\n",
+	.status = "Status: 0 done, 1 nothing matches the filter, 2 usage, a bad filter or no such\n"
+		  "  network namespace, 3 cannot run here.\n",
 	.args = list_args,
 	.common = common_args,
 	.opts_size = sizeof(struct list_opts),

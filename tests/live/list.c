@@ -557,8 +557,9 @@ static void filters_pick(void)
 	list(&one, "port", "21001", "netns", inode);
 	tap_result(ended_well(&one) && one.n == 1 && row(&one, PORT_SHARED), "a filter picks one port");
 	list(&none, "21099");
-	tap_result(ended_well(&none) && none.n == 0 && strstr(none.err, "nothing matches"),
-		   "nothing is no error, and is said");
+	tap_result(WIFEXITED(none.status) && WEXITSTATUS(none.status) == 1 && none.n == 0 &&
+			   strstr(none.err, "nothing matches"),
+		   "that nothing matches is said, and is status 1");
 }
 
 /* ---- with less ---- */
