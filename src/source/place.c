@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fib_rules.h>
+#include <linux/netlink.h>
 #include <linux/nsfs.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -20,6 +22,8 @@
 #define SYSCTL_MAX (64 << 10) /* a list of reserved ports may be long */
 #define INET6_MAX (1 << 20)
 #define ANSWER_MS 500
+#define DUMP_BYTES 65536
+#define DUMP_MAX 4096 /* answers of one dump, of hundreds of routes each */
 
 /* A whole small file, terminated; NULL: there is none. */
 static char *read_text(int dir_fd, const char *path, size_t max)
@@ -145,6 +149,133 @@ static int ask_route(const uint8_t addr[4], union route_answer *ret, size_t *ret
 	return 0;
 }
 
+typedef int (*each_message)(void *arg, const struct nlmsghdr *m); /* nonzero ends the dump */
+
+/* One answer of several messages. 1: it was the last; 0: more come; or negative errno. */
+static int messages_read(const char *bytes, unsigned len, each_message each, void *arg)
+{
+	for (const struct nlmsghdr *m = (const void *)bytes; NLMSG_OK(m, len); m = NLMSG_NEXT(m, len)) {
+		if (m->nlmsg_type == NLMSG_DONE)
+			return 1;
+		if (m->nlmsg_type == NLMSG_ERROR || m->nlmsg_len < NLMSG_LENGTH(sizeof(struct rtmsg)))
+			return -EBADMSG;
+		if (each(arg, m))
+			return 1;
+	}
+	return 0;
+}
+
+static int dump_read(int fd, each_message each, void *arg)
+{
+	auto_free char *bytes = malloc(DUMP_BYTES);
+	int r = bytes ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !r && i < DUMP_MAX; i++) {
+		ssize_t n = recv(fd, bytes, DUMP_BYTES, MSG_TRUNC);
+
+		if (n <= 0 || n > DUMP_BYTES)
+			return n < 0 ? -errno : -EMSGSIZE;
+		r = messages_read(bytes, (unsigned)n, each, arg);
+	}
+	return r == 1 ? 0 : r ? r : -E2BIG;
+}
+
+/* Rules or routes: both requests begin alike. 0 or negative errno. */
+static int dump(uint16_t type, uint8_t table, each_message each, void *arg)
+{
+	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct timeval patience = { .tv_usec = ANSWER_MS * 1000 };
+	struct {
+		struct nlmsghdr head;
+		struct rtmsg route;
+	} req = {
+		.head = { .nlmsg_len = sizeof(req),
+			  .nlmsg_type = type,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.route = { .rtm_family = AF_INET, .rtm_table = table },
+	};
+	int strict = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
+		return -errno;
+	/* Where it is not known (before 4.20) all tables come, and those that are not asked for are passed over. */
+	(void)setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
+	return send(fd, &req, sizeof(req), 0) < 0 ? -errno : dump_read(fd, each, arg);
+}
+
+/* The first rule decides: is it the kernel's own, which sends everything to the table local? */
+static int rule_first(void *arg, const struct nlmsghdr *m)
+{
+	const struct fib_rule_hdr *rule = NLMSG_DATA(m);
+	bool *local = arg;
+	const struct rtattr *a = (const void *)((const char *)rule + NLMSG_ALIGN(sizeof(*rule)));
+	unsigned len = (unsigned)NLMSG_PAYLOAD(m, sizeof(*rule));
+
+	*local = rule->action == FR_ACT_TO_TBL && rule->table == RT_TABLE_LOCAL && !rule->dst_len &&
+		 !rule->src_len && !rule->tos && !(rule->flags & FIB_RULE_INVERT);
+	for (; RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type != FRA_TABLE && a->rta_type != FRA_PRIORITY && a->rta_type != FRA_PROTOCOL &&
+		    a->rta_type != FRA_SUPPRESS_PREFIXLEN)
+			*local = false; /* it is for some packets only */
+	return 1;
+}
+
+struct match {
+	const uint8_t *addr;
+	int bits; /* of the longest prefix so far; -1: none */
+	uint8_t type;
+};
+
+static bool prefix_has(const uint8_t *prefix, unsigned bits, const uint8_t *addr)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	return bits <= 32 && !memcmp(prefix, addr, whole) &&
+	       (!rest || !((prefix[whole] ^ addr[whole]) >> (8 - rest)));
+}
+
+static int route_match(void *arg, const struct nlmsghdr *m)
+{
+	const struct rtmsg *route = NLMSG_DATA(m);
+	struct match *found = arg;
+	const uint8_t *prefix = (const uint8_t *)"\0\0\0\0";
+	unsigned len = (unsigned)RTM_PAYLOAD(m);
+
+	for (const struct rtattr *a = RTM_RTA(route); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == RTA_DST && RTA_PAYLOAD(a) == 4)
+			prefix = RTA_DATA(a);
+	if (m->nlmsg_type != RTM_NEWROUTE || route->rtm_table != RT_TABLE_LOCAL || route->rtm_tos ||
+	    route->rtm_dst_len <= found->bits || !prefix_has(prefix, route->rtm_dst_len, found->addr))
+		return 0;
+	found->bits = route->rtm_dst_len;
+	found->type = route->rtm_type;
+	return 0;
+}
+
+static enum locality locality_of_type(uint8_t type)
+{
+	return type == RTN_LOCAL || type == RTN_BROADCAST ? LOCALITY_HERE : LOCALITY_ABSENT;
+}
+
+/*
+ * inet_addr_type() looks at the table local alone, a question for a route follows the rules: the same while the first rule
+ * leads to that table, which is so unless somebody changed it (and where there are no rules at all).
+ */
+static bool rules_lead_elsewhere(void)
+{
+	bool local = true;
+
+	return !dump(RTM_GETRULE, 0, rule_first, &local) && !local;
+}
+
+static enum locality locality_of_table(const uint8_t addr[4])
+{
+	struct match found = { .addr = addr, .bits = -1, .type = RTN_UNICAST };
+
+	return dump(RTM_GETROUTE, RT_TABLE_LOCAL, route_match, &found) ? LOCALITY_UNKNOWN
+								       : locality_of_type(found.type);
+}
+
 /* An error is "no route to it", so that it is no address of ours. */
 static enum locality locality_v4(const uint8_t addr[4])
 {
@@ -155,14 +286,15 @@ static enum locality locality_v4(const uint8_t addr[4])
 	/* inet_addr_type(): 0.0.0.0 and 255.255.255.255 are broadcast, 224.0.0.0/4 multicast, without a look. */
 	if (!memcmp(addr, "\0\0\0\0", 4) || addr[0] >> 4 == 14 || !memcmp(addr, "\xff\xff\xff\xff", 4))
 		return LOCALITY_HERE;
+	if (rules_lead_elsewhere())
+		return locality_of_table(addr);
 	if (ask_route(addr, &answer, &len) || len < sizeof(answer.head))
 		return LOCALITY_UNKNOWN;
 	if (answer.head.nlmsg_type == NLMSG_ERROR)
 		return LOCALITY_ABSENT;
 	if (answer.head.nlmsg_type != RTM_NEWROUTE || len < NLMSG_LENGTH(sizeof(*route)))
 		return LOCALITY_UNKNOWN;
-	return route->rtm_type == RTN_LOCAL || route->rtm_type == RTN_BROADCAST ? LOCALITY_HERE
-										: LOCALITY_ABSENT;
+	return locality_of_type(route->rtm_type);
 }
 
 /* ---- IPv6: /proc/net/if_inet6, "addr ifindex prefix scope flags name" a line, all in hexadecimal ---- */

@@ -692,6 +692,32 @@ static void low_port_play(void)
 	reply_done(&r);
 }
 
+/* The kernel asks the table of local addresses, whatever the rules say of the way there. */
+static void rules_play(void)
+{
+	const char *name = "rules before the table local: what is an address here stays one";
+	struct reply r;
+	bool ok;
+
+	if (!shell("ip addr add 10.5.0.1/32 dev lo && ip rule add pref 100 lookup local && ip rule del pref 0 && "
+		   "ip rule add pref 5 to 10.5.0.0/24 prohibit 2>/dev/null")) {
+		tap_skip(name, "no rules here");
+		return;
+	}
+	ask(&r, 0, "10.5.0.1:3112/tcp");
+	ok = says(&r, "binds.0.bind", "yes") && !tried("10.5.0.1", 3112, 0);
+	reply_done(&r);
+	ask(&r, 0, "127.9.9.9:3112/tcp");
+	ok = ok && says(&r, "binds.0.bind", "yes") && !tried("127.9.9.9", 3112, 0);
+	reply_done(&r);
+	ask(&r, 0, "10.5.0.2:3112/tcp");
+	report(ok && says(&r, "binds.0.errno", "EADDRNOTAVAIL") &&
+		       tried("10.5.0.2", 3112, 0) == EADDRNOTAVAIL,
+	       &r, name);
+	reply_done(&r);
+	must(shell("ip rule del pref 5 && ip rule add pref 0 lookup local && ip rule del pref 100"));
+}
+
 static void not_local_play(void)
 {
 	struct reply r;
@@ -912,6 +938,7 @@ int main(int argc, char **argv)
 	early_play("ipv4");
 	early_play("ipv6");
 	v6only_by_default_play();
+	rules_play();
 	not_local_play();
 	proxy_play();
 	unprivileged_play();
