@@ -66,11 +66,10 @@ static void nothing_say(const struct list *l)
 		return;
 	if (filter_is_empty(l->filter))
 		fprintf(stderr, "portlog: no port is held\n");
-	else if (l->opts->all)
-		fprintf(stderr, "portlog: nothing matches: no such port is held\n");
 	else
-		fprintf(stderr, "portlog: nothing matches: no such port is held; --all adds TIME_WAIT%s\n",
-			inventory_asks_few(l->inv) ? "" : " and clients");
+		fprintf(stderr, "portlog: nothing matches: no such port is held%s%s\n",
+			l->opts->all ? "" : "; --all adds TIME_WAIT",
+			l->opts->all || inventory_asks_few(l->inv) ? "" : " and clients");
 }
 
 /* What was not seen, and what root would add: one line each, on standard error. */
@@ -78,8 +77,8 @@ static void blind_say(const struct list *l)
 {
 	static const char *const hidden[] = {
 		[REACH_NEEDS_ROOT] =
-			"as root it also shows processes of other users, options and other namespaces: "
-			"sudo portlog list",
+			("as root it also shows processes of other users, options and other namespaces: "
+			 "sudo portlog list"),
 		[REACH_NEEDS_PTRACE] =
 			"not seen: not all processes may be looked at: CAP_SYS_PTRACE is missing",
 		[REACH_NEEDS_FILES] = "not seen: not all processes could be looked at: ulimit -n 1024",

@@ -67,8 +67,7 @@ static int parse_fraction(const char **text, const char **ret_digits, size_t *re
 	return *ret_n ? 0 : -EINVAL;
 }
 
-/* What is smaller than the smallest unit goes. */
-static uint64_t fraction_of(const char *digits, size_t n, uint64_t factor)
+uint64_t parse_fraction_of(const char *digits, size_t n, uint64_t factor)
 {
 	uint64_t v = 0;
 
@@ -96,7 +95,7 @@ static int parse_scaled(const char *text, const struct unit *units, size_t n_uni
 		if (strcasecmp(text, units[i].suffix) != 0)
 			continue;
 		if (__builtin_mul_overflow(v, units[i].factor, &v) ||
-		    __builtin_add_overflow(v, fraction_of(digits, n, units[i].factor), &v))
+		    __builtin_add_overflow(v, parse_fraction_of(digits, n, units[i].factor), &v))
 			return -ERANGE;
 		*ret = v;
 		return 0;

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "util/cleanup.h"
+#include "util/parse.h"
 
 #define US 1000ll
 #define MS (1000 * US)
@@ -100,17 +101,6 @@ static bool take_digits(const char **at, const char **ret_digits, size_t *ret_n)
 	return *ret_n;
 }
 
-static int64_t fraction_of(const char *digits, size_t n, int64_t unit)
-{
-	int64_t ns = 0;
-
-	for (size_t i = 0; i < n && unit; i++) {
-		unit /= 10;
-		ns += (digits[i] - '0') * unit;
-	}
-	return ns;
-}
-
 /* "1h 30min", "1.5h", "90" (seconds). */
 static int take_span(const char **at, int64_t *ret_ns)
 {
@@ -127,7 +117,8 @@ static int take_span(const char **at, int64_t *ret_ns)
 		if (!unit)
 			return -EINVAL;
 		if (__builtin_mul_overflow(number, unit, &part) ||
-		    __builtin_add_overflow(part, fraction_of(digits, n, unit), &part) ||
+		    __builtin_add_overflow(part, (int64_t)parse_fraction_of(digits, n, (uint64_t)unit),
+					   &part) ||
 		    __builtin_add_overflow(*ret_ns, part, ret_ns))
 			return -ERANGE;
 		skip_spaces(at);

@@ -325,8 +325,9 @@ for words in list "why 8080" "wait 8080 --timeout 0"; do
 		check status_is 2
 		check is_empty out
 		check has err "there is no network namespace '$name'"
-		[ "$(id -u)" -ne 0 ] && [ "$name" = 5 ] ||
+		if [ "$(id -u)" -eq 0 ] || [ "$name" != 5 ]; then
 			report "$words -N $name says that there is no such namespace" "$problem"
+		fi
 	done
 done
 
