@@ -98,8 +98,8 @@ $B/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(call say,CC)
 	$(Q)$(CC) $(flags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$B/source/bpf.o $B/source/bpf_inventory.o $(patsubst tests/%.c,$B/tests/obj/%.o,$(shell grep -ls portlog.skel.h tests/unit/*.c)): $(skel)
-$B/source/bpf.o: $(abi)
+$(patsubst src/%.c,$B/%.o,$(wildcard src/source/bpf*.c)) $(patsubst tests/%.c,$B/tests/obj/%.o,$(shell grep -ls portlog.skel.h tests/unit/*.c)): $(skel)
+$B/source/bpf_pinned.o: $(abi)
 
 # Linked from the objects, not from the library: parts that only a table names (weak symbols) must come along.
 $B/portlog: $(objs)
@@ -161,7 +161,7 @@ $(BUILD)/fuzz/%.o: src/%.c Makefile | $(BUILD)/deps.ok
 	$(call say,CC)
 	$(Q)$(CLANG) $(flags) $(fuzz_flags) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
-$(BUILD)/fuzz/source/bpf.o $(BUILD)/fuzz/source/bpf_inventory.o: $(skel) $(abi)
+$(patsubst src/%.c,$(BUILD)/fuzz/%.o,$(wildcard src/source/bpf*.c)): $(skel) $(abi)
 
 $(BUILD)/fuzz/libportlog.a: $(fuzz_objs)
 	@rm -f $@

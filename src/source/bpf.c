@@ -11,72 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "portlog.skel.h"
-#include "portlog_abi.h"
 #include "source/bpf_common.h"
-#include "source/bpf_pin.h"
+#include "source/bpf_state.h"
 #include "source/kernel_btf.h"
-#include "source/ring.h"
 #include "source/tracefs.h"
 #include "util/cleanup.h"
 #include "util/fail.h"
 
-#define LINKS_MAX 40
-#define ROWS_MAX 40
-#define TRACKED_BATCH 512
-#define NAME_LEN 64    /* of a program */
 #define TREE_MAX 32768 /* processes of a tree at one time */
-#define REFUSED_MAX 8
-#define PROGRAMS_MAX 64
-#define KNOWN_BATCH 1024
-#define LINGERING_MAX 16384 /* entries of the map */
-
-struct program {
-	char name[NAME_LEN];
-	int fd;
-};
-
-/* What is used of a set of hooks while it runs: of the skeleton, or of one that was pinned. */
-struct parts {
-	struct portlog_bpf__bss *bss;
-	size_t bss_size; /* mapped by us; 0: it is the skeleton's */
-	int ring, tracked, known, lingering;
-	struct program programs[PROGRAMS_MAX];
-	size_t n_programs;
-	int links[LINKS_MAX]; /* of a set that was pinned: so the hooks stay on as long as somebody reads */
-	size_t n_links;
-};
-
-struct tracer {
-	struct portlog_bpf *skel; /* NULL: the set was pinned by another process */
-	struct parts parts;
-	struct pin_set *pin;     /* NULL: it goes with the process */
-	struct pin_set *foreign; /* of another build, which this one cannot read; NULL: none */
-	struct tracer_pinned pinned;
-	int lock_fd;            /* of the folder of pins; -1: none */
-	struct kernel_btf *btf; /* only while opening */
-	int small_btf_fd;       /* the part of it that our programs name; -1: libbpf looks by itself */
-	struct bpf_link *links[LINKS_MAX];
-	size_t n_links;
-	bool chosen[ROWS_MAX];
-	const char *blind[TRACER_BLIND_MAX + 1];
-	int cgroup_fd;
-	bool autobind; /* ports taken without bind are asked for */
-	bool no_iterators;
-	bool tree; /* that of a process is followed */
-	/* Programs that the kernel did not take, though it seems to have all for them. */
-	char refused[REFUSED_MAX][NAME_LEN];
-	size_t n_refused;
-	bool only_required; /* it refused more than that: rows that are not required are given up */
-	bool fexit_refused; /* probed: the host does not take fexit programs */
-};
 
 /* A pinned link stays attached: libbpf would switch a tracepoint's event off, and it is not this process's any more. */
 static void links_close(struct tracer *t)
@@ -218,7 +165,7 @@ static bool program_available(void *arg, const char *name)
 
 /* ---- loading ---- */
 
-static bool is_chosen(const struct tracer *t, const char *event, enum hook_set set)
+bool is_chosen(const struct tracer *t, const char *event, enum hook_set set)
 {
 	for (size_t i = 0; i < n_hooks; i++)
 		if (t->chosen[i] && hooks[i].set == set && !strcmp(hooks[i].event, event))
@@ -467,13 +414,13 @@ static int tracer_attach(struct tracer *t)
 
 /* ---- the cgroup hooks' root ---- */
 
-static bool needs_cgroup(const struct tracer *t)
+bool needs_cgroup(const struct tracer *t)
 {
 	return is_chosen(t, "bind", HOOKS_TRACEPOINT) || is_chosen(t, "release-udp", HOOKS_TRACEPOINT);
 }
 
 /* Inode 1 is the hierarchy's root; a container's own view of it begins lower. */
-static bool is_whole_hierarchy(int fd)
+bool is_whole_hierarchy(int fd)
 {
 	struct stat st;
 
@@ -496,7 +443,7 @@ static int cgroup_open(struct tracer *t, const char *mounted)
 	return 0;
 }
 
-static void blind_find(struct tracer *t)
+void blind_find(struct tracer *t)
 {
 	size_t n = hooks_blind(t->chosen, t->blind, TRACER_BLIND_MAX);
 
@@ -527,7 +474,7 @@ static int tracer_prepare(struct tracer *t)
 	return 0;
 }
 
-static struct tracer *tracer_new(void)
+struct tracer *tracer_new(void)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
@@ -559,8 +506,13 @@ static void parts_take(struct tracer *t)
 	}
 }
 
+const void *programs_bytes(size_t *ret_size)
+{
+	return portlog_bpf__elf_bytes(ret_size);
+}
+
 /* Inside a cgroup namespace the mount shows a part of the tree: attach to it, and say so. */
-static int tracer_make(struct tracer *t, const struct tracer_options *o)
+int tracer_make(struct tracer *t, const struct tracer_options *o)
 {
 	int r = tracer_prepare(t);
 
@@ -580,353 +532,6 @@ static int tracer_make(struct tracer *t, const struct tracer_options *o)
 	parts_take(t);
 	return 0;
 }
-
-/* ---- hooks that outlive the process ---- */
-
-static uint64_t hash_bytes(uint64_t h, const void *data, size_t len)
-{
-	const uint8_t *at = data;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ at[i]) * 0x100000001b3ull; /* FNV-1a */
-	return h;
-}
-
-static uint64_t hash_number(uint64_t h, uint64_t number)
-{
-	return hash_bytes(h, &number, sizeof(number));
-}
-
-static uint64_t hash_options(uint64_t h, const struct tracer_options *o)
-{
-	const struct filter_kernel *f = o->filter;
-
-	h = hash_number(h, o->hooks);
-	h = hash_number(h, o->ring_bytes);
-	h = hash_number(h,
-			(uint64_t)o->ephemeral | (uint64_t)o->autobind << 1 | (uint64_t)o->no_iterators << 2);
-	h = hash_number(h, bpf_own_pidns());
-	h = hash_bytes(h, o->netns, o->n_netns * sizeof(o->netns[0]));
-	if (!f)
-		return h;
-	if (f->ports_valid)
-		h = hash_bytes(h, f->ports, sizeof(f->ports));
-	return hash_number(h, (uint64_t)f->failed_only << 33 | (uint64_t)f->pid_valid << 32 | f->pid);
-}
-
-/* Of the programs, how they are attached, and the options that were built into them. */
-static uint64_t identity(const struct tracer_options *o)
-{
-	uint64_t h = 0xcbf29ce484222325ull;
-	const void *elf;
-	size_t size;
-
-	elf = portlog_bpf__elf_bytes(&size);
-	h = hash_bytes(h, elf, size);
-	for (size_t i = 0; i < n_hooks; i++) {
-		h = hash_bytes(h, hooks[i].event, strlen(hooks[i].event) + 1);
-		for (const char *const *p = hooks[i].programs; *p; p++)
-			h = hash_bytes(h, *p, strlen(*p) + 1);
-	}
-	return hash_number(hash_options(h, o), o->pin_salt);
-}
-
-static uint64_t boot_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
-static uint64_t random_number(void)
-{
-	uint64_t n = 0;
-
-	while (!n)
-		if (getrandom(&n, sizeof(n), 0) != (ssize_t)sizeof(n))
-			n = (uint64_t)getpid();
-	return n;
-}
-
-static int links_pin(struct tracer *t)
-{
-	char name[32];
-	int r = 0;
-
-	for (size_t i = 0; i < t->n_links && !r; i++) {
-		snprintf(name, sizeof(name), "link_%zu", i);
-		r = pin_put(t->pin, name, bpf_link__fd(t->links[i]));
-		if (r != -EINVAL)
-			continue;
-		fail_text(r = -ENOTSUP,
-			  "this kernel cannot keep tracepoint hooks without a process (it can since 5.15)");
-		fail_hint(r, "record without --pin, or --hooks fexit");
-	}
-	return r;
-}
-
-static int parts_pin(struct tracer *t)
-{
-	const struct parts *p = &t->parts;
-	const struct {
-		const char *name;
-		int fd;
-	} maps[] = {
-		{ "ring", p->ring },
-		{ "tracked", p->tracked },
-		{ "known", p->known },
-		{ "lingering", p->lingering },
-		{ "bss", bpf_map__fd(t->skel->maps.bss) },
-	};
-	char name[NAME_LEN + 8];
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(maps) && !r; i++)
-		r = pin_put(t->pin, maps[i].name, maps[i].fd);
-	for (size_t i = 0; i < p->n_programs && !r; i++) {
-		snprintf(name, sizeof(name), "prog_%s", p->programs[i].name);
-		r = pin_put(t->pin, name, p->programs[i].fd);
-	}
-	return r;
-}
-
-static void about_fill(const struct tracer *t, const struct tracer_options *o, struct pin_about *a)
-{
-	*a = (struct pin_about){
-		.version = PIN_VERSION,
-		.abi = PORTLOG_ABI,
-		.identity = identity(o),
-		.ring = random_number(),
-		.made_ns = boot_ns(),
-		.sk_mask = random_number(),
-		.ring_bytes = o->ring_bytes,
-		.own_pid = (uint32_t)getpid(),
-		.n_links = (uint32_t)t->n_links,
-		.part = needs_cgroup(t) && !is_whole_hierarchy(t->cgroup_fd),
-	};
-	for (size_t i = 0; i < n_hooks; i++)
-		a->chosen |= (uint64_t)t->chosen[i] << i;
-	snprintf(a->made_by, sizeof(a->made_by), "%s", PORTLOG_VERSION);
-	snprintf(a->stream, sizeof(a->stream), "%s", o->stream);
-}
-
-static void pinned_note(struct tracer *t, bool adopted)
-{
-	const struct pin_about *a = &t->pin->about;
-
-	t->pinned.adopted = adopted;
-	t->pinned.ring = a->ring;
-	t->pinned.sk_mask = a->sk_mask;
-	t->pinned.ring_bytes = a->ring_bytes;
-	t->pinned.own_pid = a->own_pid;
-	memcpy(t->pinned.stream, a->stream, sizeof(t->pinned.stream));
-	t->pinned.stream[sizeof(t->pinned.stream) - 1] = '\0';
-}
-
-/* @mask: not 0, that of the set before. Not finished: nobody takes it for whole. */
-static int tracer_pin(struct tracer *t, const struct tracer_options *o, uint64_t mask)
-{
-	struct pin_about about;
-	struct pin_set *set;
-	int r;
-
-	about_fill(t, o, &about);
-	about.sk_mask = mask ?: about.sk_mask;
-	set = calloc(1, sizeof(*set));
-	if (!set)
-		return fail(-ENOMEM, "pin the hooks");
-	r = pin_begin(o->pin, about.ring, set);
-	set->about = about;
-	t->pin = set;
-	if (!r)
-		r = links_pin(t);
-	if (!r)
-		r = parts_pin(t);
-	if (r < 0) {
-		auto_free char *story = strdup(fail_story()), *remedy = strdup(fail_remedy());
-
-		pin_remove(set);
-		t->pin = NULL; /* the links go with us */
-		free(set);
-		fail_text(r, "%s", story ?: "");
-		return remedy && remedy[0] ? fail_hint(r, "%s", remedy) : r;
-	}
-	pinned_note(t, false);
-	return 0;
-}
-
-static int program_adopt(void *arg, const char *name, int fd)
-{
-	struct parts *p = arg;
-	struct program *to = &p->programs[p->n_programs];
-
-	if (p->n_programs == PROGRAMS_MAX) {
-		close(fd);
-		return fail_text(-E2BIG, "too many programs are pinned");
-	}
-	snprintf(to->name, sizeof(to->name), "%s", name);
-	to->fd = fd;
-	p->n_programs++;
-	return 0;
-}
-
-static int link_adopt(void *arg, const char *name, int fd)
-{
-	struct parts *p = arg;
-
-	(void)name;
-	if (p->n_links == LINKS_MAX) {
-		close(fd);
-		return fail_text(-E2BIG, "too many hooks are pinned");
-	}
-	p->links[p->n_links++] = fd;
-	return 0;
-}
-
-static int bss_map(struct tracer *t)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	struct parts *p = &t->parts;
-	auto_close int fd = pin_get(t->pin, "bss");
-	void *map;
-
-	if (fd < 0)
-		return fd;
-	p->bss_size = (sizeof(*p->bss) + page - 1) & ~(page - 1);
-	map = mmap(NULL, p->bss_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) {
-		p->bss_size = 0;
-		return fail(-errno, "map the counters");
-	}
-	p->bss = map;
-	return 0;
-}
-
-/* What the one before was in the middle of when it was killed. */
-static void flags_reset(struct parts *p)
-{
-	__atomic_store_n(&p->bss->reader_awake, 1, __ATOMIC_SEQ_CST);
-	p->bss->tell_owners = 0;
-	p->bss->wanted_sk = 0;
-}
-
-/* A process is told again, since what the one before knew of it is gone. */
-static void known_forget(const struct parts *p)
-{
-	auto_free uint64_t(*keys)[2] = calloc(KNOWN_BATCH, sizeof(*keys));
-	auto_free uint64_t(*values)[2] = calloc(KNOWN_BATCH, sizeof(*values));
-	uint32_t at = 0, n;
-	bool first = true;
-	int r = 0;
-
-	while (keys && values && !r) {
-		n = KNOWN_BATCH;
-		r = bpf_map_lookup_and_delete_batch(p->known, first ? NULL : &at, &at, keys, values, &n,
-						    NULL);
-		first = false;
-	}
-}
-
-static int parts_adopt(struct tracer *t)
-{
-	struct parts *p = &t->parts;
-	const struct {
-		const char *name;
-		int *fd;
-	} maps[] = {
-		{ "ring", &p->ring },
-		{ "tracked", &p->tracked },
-		{ "known", &p->known },
-		{ "lingering", &p->lingering },
-	};
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(maps) && r >= 0; i++)
-		r = *maps[i].fd = pin_get(t->pin, maps[i].name);
-	if (r >= 0)
-		r = bss_map(t);
-	if (!r)
-		r = pin_each(t->pin, "prog_", program_adopt, p);
-	if (!r)
-		r = pin_each(t->pin, "link_", link_adopt, p);
-	if (r || p->n_links == t->pin->about.n_links)
-		return r;
-	fail_text(-ENOENT, "%s has not all its hooks any more", t->pin->path);
-	return fail_hint(-ENOENT, "portlog record --unpin takes the others off; then begin anew");
-}
-
-/* The set that is pinned goes on with us as its reader. */
-static int tracer_adopt(struct tracer *t)
-{
-	int r = parts_adopt(t);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n_hooks; i++)
-		t->chosen[i] = t->pin->about.chosen >> i & 1;
-	pinned_note(t, true);
-	flags_reset(&t->parts);
-	known_forget(&t->parts);
-	return 0;
-}
-
-static int count_record(void *arg, const void *data, size_t len)
-{
-	uint64_t *n = arg;
-
-	(void)data;
-	(void)len;
-	(*n)++;
-	return 0;
-}
-
-/* What another build pinned and only it could read. */
-static uint64_t records_unread(const struct pin_set *set)
-{
-	auto_close int fd = pin_get(set, "ring");
-	struct ring *ring;
-	uint64_t n = 0;
-	size_t read;
-
-	if (fd < 0 || ring_open(fd, set->about.ring_bytes, &ring) < 0)
-		return 1; /* at least */
-	(void)ring_drain(ring, SIZE_MAX, count_record, &n, &read);
-	ring_close(ring);
-	return n;
-}
-
-/* 0: taken over; 1: there is none to take over. */
-static int pinned_open(struct tracer *t, const struct tracer_options *o)
-{
-	struct pin_set *set = calloc(1, sizeof(*set));
-	int r = set ? pins_find(o->pin, set, &t->pinned.incomplete) : fail(-ENOMEM, "read %s", o->pin);
-
-	if (r < 0) {
-		free(set);
-		return r == -ENOENT ? 1 : r;
-	}
-	if (set->about.abi != PORTLOG_ABI) {
-		t->foreign = set;
-		return 1;
-	}
-	t->pin = set;
-	t->pinned.stale = set->about.identity != identity(o);
-	return tracer_adopt(t);
-}
-
-/* There from now on, for whoever comes after us. What cannot be read by this build goes when ours is there. */
-static int pins_settle(struct tracer *t)
-{
-	int r = pin_finish(t->pin);
-
-	if (!r && t->foreign) {
-		t->pinned.unread = records_unread(t->foreign);
-		pin_remove(t->foreign);
-	}
-	return r;
-}
-
 int tracer_open(const struct tracer_options *o, struct tracer **ret)
 {
 	struct tracer *t = tracer_new();
@@ -945,9 +550,9 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 	if (r > 0)
 		r = tracer_make(t, o);
 	if (!r && o->pin && !t->pin) {
-		r = tracer_pin(t, o, 0);
+		r = pinned_make(t, o, 0);
 		if (!r)
-			r = pins_settle(t);
+			r = pinned_settle(t);
 	}
 	if (r < 0) {
 		tracer_close(t);
@@ -959,89 +564,6 @@ int tracer_open(const struct tracer_options *o, struct tracer **ret)
 	*ret = t;
 	return 0;
 }
-
-const struct tracer_pinned *tracer_pinned(const struct tracer *t)
-{
-	return t->pin ? &t->pinned : NULL;
-}
-
-int tracer_pinned_stream(struct tracer *t, const char *stream)
-{
-	struct pin_about *a = &t->pin->about;
-
-	snprintf(a->stream, sizeof(a->stream), "%s", stream);
-	a->own_pid = (uint32_t)getpid();
-	return pin_update(t->pin);
-}
-
-int tracer_succeed(struct tracer *old, const struct tracer_options *o, struct tracer **ret)
-{
-	struct tracer *t = tracer_new();
-	int r;
-
-	if (!t)
-		return fail(-ENOMEM, "open the tracer");
-	t->autobind = o->autobind;
-	t->no_iterators = o->no_iterators;
-	r = tracer_make(t, o);
-	if (!r)
-		r = tracer_pin(t, o, old->pin->about.sk_mask);
-	if (r < 0) {
-		tracer_close(t);
-		return r;
-	}
-	blind_find(t);
-	*ret = t;
-	return 0;
-}
-
-int tracer_ready(struct tracer *t)
-{
-	return pin_finish(t->pin);
-}
-
-void tracer_retire(struct tracer *old, struct tracer *heir)
-{
-	struct pl_last_owner last;
-	struct pl_port key, next;
-	int r = bpf_map_get_next_key(old->parts.lingering, NULL, &next);
-
-	for (unsigned n = 0; !r && n < LINGERING_MAX; n++) {
-		key = next;
-		if (!bpf_map_lookup_elem(old->parts.lingering, &key, &last))
-			(void)bpf_map_update_elem(heir->parts.lingering, &key, &last, BPF_NOEXIST);
-		r = bpf_map_get_next_key(old->parts.lingering, &key, &next);
-	}
-	heir->parts.bss->any_lingered |= old->parts.bss->any_lingered;
-	tracer_watch_lingering(heir, old->parts.bss->watch_lingering);
-	heir->lock_fd = take_fd(old->lock_fd);
-	pin_remove(old->pin);
-}
-
-void tracer_discard(struct tracer *t)
-{
-	if (t->pin)
-		pin_remove(t->pin);
-	tracer_close(t);
-}
-
-int tracer_unpin(const char *dir)
-{
-	auto_close int lock = -1;
-	size_t n;
-	int r;
-
-	if (access(dir, F_OK))
-		return -ENOENT;
-	r = pins_lock(dir, &lock);
-	return r ? r : pins_remove(dir, &n);
-}
-
-bool tracer_uses(const struct tracer *t, size_t row)
-{
-	return t->chosen[row];
-}
-
 /* ---- each row alone ---- */
 
 #define TRY_RING (256 * 1024)
@@ -1137,212 +659,4 @@ int tracer_try_rows(const char *cgroup2, void (*each)(void *arg, size_t row, int
 	}
 	tracer_close(t);
 	return r;
-}
-
-/* ---- while it runs ---- */
-
-const char *tracer_hooks(const struct tracer *t)
-{
-	return hooks_name(t->chosen);
-}
-
-const char *const *tracer_blind(const struct tracer *t)
-{
-	return t->blind;
-}
-
-int tracer_ring_fd(const struct tracer *t)
-{
-	return t->parts.ring;
-}
-
-void tracer_set_awake(struct tracer *t, bool awake)
-{
-	__atomic_store_n(&t->parts.bss->reader_awake, awake, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-uint64_t tracer_lost(const struct tracer *t, unsigned kind, bool failed)
-{
-	const unsigned long long *counts = failed ? t->parts.bss->lost_failed : t->parts.bss->lost;
-
-	return kind < PL_KIND_MAX ? __atomic_load_n(&counts[kind], __ATOMIC_RELAXED) : 0;
-}
-
-uint64_t tracer_tracked_full(const struct tracer *t)
-{
-	return __atomic_load_n(&t->parts.bss->tracked_full, __ATOMIC_RELAXED);
-}
-
-uint64_t tracer_tree_full(const struct tracer *t)
-{
-	return __atomic_load_n(&t->parts.bss->tree_full, __ATOMIC_RELAXED);
-}
-
-uint64_t tracer_hidden(const struct tracer *t)
-{
-	return __atomic_load_n(&t->parts.bss->hidden_binds, __ATOMIC_RELAXED);
-}
-
-uint64_t tracer_missed(const struct tracer *t, void (*each)(void *arg, const char *program, uint64_t missed),
-		       void *arg)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < t->parts.n_programs; i++) {
-		const struct program *p = &t->parts.programs[i];
-		struct bpf_prog_info info = { 0 };
-		__u32 len = sizeof(info);
-
-		if (bpf_obj_get_info_by_fd(p->fd, &info, &len))
-			continue;
-		sum += info.recursion_misses;
-		if (each && info.recursion_misses)
-			each(arg, p->name, info.recursion_misses);
-	}
-	return sum;
-}
-
-static int program_fd(const struct tracer *t, const char *name)
-{
-	for (size_t i = 0; i < t->parts.n_programs; i++)
-		if (!strcmp(t->parts.programs[i].name, name))
-			return t->parts.programs[i].fd;
-	return -1;
-}
-
-/* The iterator writes eight bytes for each row it tells, so that a read returns now and then and the ring is drained. */
-static int iterate(const struct tracer *t, const char *name, int (*between)(void *arg), void *arg)
-{
-	char rows[2048];
-	int link, fd, r, b;
-
-	r = bpf_iterator_open(program_fd(t, name), name, 0, &link, &fd);
-	if (r < 0)
-		return r;
-	do {
-		r = (int)bpf_iterator_read(fd, rows, sizeof(rows));
-		b = r >= 0 ? between(arg) : 0;
-	} while (r > 0 && !b);
-	close(fd);
-	close(link);
-	return b ? b : r;
-}
-
-int tracer_iterate(struct tracer *t, bool owners, int (*between)(void *arg), void *arg)
-{
-	int r;
-
-	if (!is_chosen(t, "snapshot", HOOKS_ANY))
-		return -ENOTSUP;
-	t->parts.bss->tell_owners = owners;
-	r = iterate(t, "each_file", between, arg);
-	t->parts.bss->tell_owners = 0;
-	return r;
-}
-
-int tracer_iterate_fileless(struct tracer *t, int (*between)(void *arg), void *arg)
-{
-	int r;
-
-	if (!is_chosen(t, "fileless", HOOKS_ANY))
-		return -ENOTSUP;
-	r = iterate(t, "each_udp", between, arg);
-	return r ? r : iterate(t, "each_tcp", between, arg);
-}
-
-int tracer_owners(struct tracer *t, uint64_t sk, uint32_t pid,
-		  int (*each)(void *arg, const struct pl_owner *row), void *arg)
-{
-	struct pl_owner rows[64];
-	size_t have = 0;
-	int link, fd, r;
-	ssize_t n;
-
-	if (!is_chosen(t, "snapshot", HOOKS_ANY))
-		return -ENOTSUP;
-	r = bpf_iterator_open(program_fd(t, "each_file"), "each_file", pid, &link, &fd);
-	if (r < 0)
-		return r;
-	t->parts.bss->wanted_sk = sk;
-	while ((n = bpf_iterator_read(fd, (char *)rows + have, sizeof(rows) - have)) > 0 && !r) {
-		have += (size_t)n;
-		for (size_t i = 0; i < have / sizeof(rows[0]) && !r; i++)
-			r = each(arg, &rows[i]);
-		/* A read may end in the middle of a row. */
-		memmove(rows, (char *)rows + have / sizeof(rows[0]) * sizeof(rows[0]),
-			have % sizeof(rows[0]));
-		have %= sizeof(rows[0]);
-	}
-	t->parts.bss->wanted_sk = 0;
-	close(fd);
-	close(link);
-	return n < 0 ? (int)n : r;
-}
-
-int tracer_tracked_all(struct tracer *t, int (*each)(void *arg, uint64_t sk, const struct pl_tracked *value),
-		       void *arg)
-{
-	auto_free uint64_t *keys = calloc(TRACKED_BATCH, sizeof(*keys));
-	auto_free struct pl_tracked *values = calloc(TRACKED_BATCH, sizeof(*values));
-	int map = t->parts.tracked;
-	__u32 at = 0, n;
-	bool first = true, last;
-	int r;
-
-	if (!keys || !values)
-		return fail(-ENOMEM, "read the map of tracked sockets");
-	do {
-		n = TRACKED_BATCH;
-		r = bpf_map_lookup_batch(map, first ? NULL : &at, &at, keys, values, &n, NULL);
-		last = r < 0 && errno == ENOENT;
-		if (r < 0 && !last)
-			return fail(-errno, "read the map of tracked sockets");
-		for (__u32 i = 0; i < n; i++) {
-			r = each(arg, keys[i], &values[i]);
-			if (r)
-				return r;
-		}
-		first = false;
-	} while (!last);
-	return 0;
-}
-
-int tracer_tracked_get(struct tracer *t, uint64_t sk, struct pl_tracked *ret)
-{
-	return bpf_map_lookup_elem(t->parts.tracked, &sk, ret) ? -errno : 0;
-}
-
-void tracer_untrack(struct tracer *t, uint64_t sk, uint64_t tracked_ns)
-{
-	struct pl_tracked now;
-
-	if (!tracer_tracked_get(t, sk, &now) && now.since_ns == tracked_ns)
-		(void)bpf_map_delete_elem(t->parts.tracked, &sk);
-}
-
-void tracer_forget_lingering(struct tracer *t, uint32_t netns, bool udp, uint16_t port)
-{
-	struct pl_port key = { .netns = netns, .port = port, .proto = udp ? IPPROTO_UDP : IPPROTO_TCP };
-
-	(void)bpf_map_delete_elem(t->parts.lingering, &key);
-}
-
-int tracer_lingering_all(struct tracer *t, int (*each)(void *arg, const struct pl_port *port), void *arg)
-{
-	struct pl_port key, next;
-	int r = bpf_map_get_next_key(t->parts.lingering, NULL, &next) ? 1 : 0, result = 0;
-
-	/* One that is gone meanwhile begins it anew: the caller sees a port twice at worst. */
-	for (unsigned n = 0; !r && !result && n < 4 * LINGERING_MAX; n++) {
-		key = next;
-		result = each(arg, &key);
-		r = bpf_map_get_next_key(t->parts.lingering, &key, &next) ? 1 : 0;
-	}
-	return result;
-}
-
-void tracer_watch_lingering(struct tracer *t, bool watch)
-{
-	__atomic_store_n(&t->parts.bss->watch_lingering, watch, __ATOMIC_SEQ_CST);
 }
