@@ -258,7 +258,7 @@ static int netns_ask(struct pass *p, const struct netns *ns,
 		inv->no_module = inv->no_module || (r == SOCKDIAG_NO_MODULE && !queries[i].mptcp);
 	}
 	if (r >= 0)
-		r = inventory_remains_ask(inv, sd, p->begin, p->end ?: inv->n_found, each, p);
+		r = inventory_remains_ask(inv, sd, ns, p->begin, p->end ?: inv->n_found, each, p);
 	inv->bad_rows += sockdiag_bad_records(sd);
 	sockdiag_close(sd);
 	return r < 0 ? r : 0;

@@ -5,9 +5,11 @@
  * the ports that nobody serves, and leaves the others out.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "enrich/proc.h"
 #include "pipeline/inventory_state.h"
 #include "pipeline/state.h"
 #include "util/fail.h"
@@ -72,8 +74,61 @@ static bool ports_of_interest(const struct inventory *inv, size_t begin, size_t 
 	return memcmp(ports, none, PORT_BITS);
 }
 
-int inventory_remains_ask(struct inventory *inv, struct sockdiag *sd, size_t begin, size_t end,
-			  int (*each)(void *arg, const struct diag_row *row), void *arg)
+/* The number behind @word of a file of this thread's namespace; false: it is not there. */
+static bool sockstat_number(const struct inventory *inv, const char *path, const char *word, unsigned *ret)
+{
+	char text[1024];
+	const char *at;
+	size_t len;
+
+	if (proc_read(inv->proc_fd, path, text, sizeof(text), &len))
+		return false;
+	at = strstr(text, word);
+	return at && sscanf(at + strlen(word), "%u", ret) == 1;
+}
+
+/*
+ * In the namespace itself: are there more TCP sockets than its @listeners, or TIME_WAIT, among which closed connections
+ * may be? To ask for them is a walk over a table of all namespaces.
+ */
+static bool may_be_connected(const struct inventory *inv, size_t listeners)
+{
+	unsigned v4 = 0, v6 = 0, waiting = 0;
+
+	if (!sockstat_number(inv, "thread-self/net/sockstat", "TCP: inuse ", &v4) ||
+	    !sockstat_number(inv, "thread-self/net/sockstat", " tw ", &waiting))
+		return true;
+	(void)sockstat_number(inv, "thread-self/net/sockstat6", "TCP6: inuse ", &v6);
+	return waiting || (size_t)v4 + v6 > listeners;
+}
+
+static bool netns_may_be_connected(const struct inventory *inv, const struct netns *ns, size_t listeners)
+{
+	bool may = true;
+	int home;
+
+	if (ns->inode == netns_self())
+		return may_be_connected(inv, listeners);
+	if (netns_enter(ns->fd, &home) >= 0) {
+		may = may_be_connected(inv, listeners);
+		may = netns_leave(home) < 0 || may;
+	}
+	fail_clear();
+	return may;
+}
+
+/* Of its rows; one of MPTCP has a second row, and is none of those that are counted. */
+static size_t listeners_count(const struct inventory *inv, size_t begin, size_t end)
+{
+	size_t n = 0;
+
+	for (size_t i = begin; i < end; i++)
+		n += inv->found[i].state == TCP_STATE_LISTEN && inv->found[i].proto == PROTO_TCP;
+	return n;
+}
+
+int inventory_remains_ask(struct inventory *inv, struct sockdiag *sd, const struct netns *ns, size_t begin,
+			  size_t end, int (*each)(void *arg, const struct diag_row *row), void *arg)
 {
 	uint8_t ports[PORT_BITS];
 	struct diag_query q = {
@@ -84,9 +139,10 @@ int inventory_remains_ask(struct inventory *inv, struct sockdiag *sd, size_t beg
 		.ports = ports,
 	};
 
-	if (inv->o.remains == REMAINS_NONE || !ports_of_interest(inv, begin, end, ports))
+	if (inv->o.remains == REMAINS_NONE || !ports_of_interest(inv, begin, end, ports) ||
+	    !netns_may_be_connected(inv, ns, listeners_count(inv, begin, end)))
 		return 0;
-	if (clock_boot_ns() > inv->began_ns + REMAINS_MAX_NS) {
+	if (ns->inode != netns_self() && clock_boot_ns() > inv->began_ns + REMAINS_MAX_NS) {
 		inv->netns_unremained++;
 		return 0;
 	}

@@ -14,7 +14,7 @@
 #define INVENTORY_BLIND_MAX 12
 #define INVENTORY_BUCKETS_MAX 1024
 #define PORT_BITS (65536 / 8)
-#define REMAINS_MAX_NS NS_PER_S
+#define REMAINS_MAX_NS (2 * NS_PER_S)
 
 /* Entries by inode and by cookie. */
 struct entry_index {
@@ -102,8 +102,8 @@ int inventory_flying(struct inventory *inv); /* which of those that nobody has a
 void inventory_remains_begin(struct inventory *inv); /* before the first namespace */
 bool inventory_is_connection(const struct diag_row *row);
 /* What o.remains asks for, of one namespace whose other rows are found[begin..end): call @each as sockdiag_dump() does. */
-int inventory_remains_ask(struct inventory *inv, struct sockdiag *sd, size_t begin, size_t end,
-			  int (*each)(void *arg, const struct diag_row *row), void *arg);
+int inventory_remains_ask(struct inventory *inv, struct sockdiag *sd, const struct netns *ns, size_t begin,
+			  size_t end, int (*each)(void *arg, const struct diag_row *row), void *arg);
 int inventory_served(struct inventory *inv, struct served_ports *ret); /* the caller frees ret->keys */
 bool served_has(const struct served_ports *served, const struct record *rec);
 

@@ -645,22 +645,28 @@ static void more_namespaces_than_files(void)
 		child_end(crowd[i]);
 }
 
-/* Cells are as wide as the widest of their column, so numbers are compared. 1: there is no such row. */
+/*
+ * Cells are as wide as the widest of their column, so numbers are compared. Somebody else may run this test: his nobody
+ * is one too. 1: there is no such row.
+ */
 static int nobodys_row(const char *path, bool *ret_fine)
 {
 	auto_fclose FILE *f = fopen(path, "re");
 	char line[512], pid[16] = "";
 	unsigned port, uid = 0;
+	bool found = false;
 
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%u %15s %u", &port, pid, &uid) < 2 || port != PORT_NOBODYS)
 			continue;
-		*ret_fine = !strcmp(pid, "-") || ((pid_t)strtoul(pid, NULL, 10) == nobodys && uid == NOBODY);
+		*ret_fine = !strcmp(pid, "-") || uid == NOBODY;
 		if (!*ret_fine)
 			tap_note("nobody's row: %s", line);
-		return 0;
+		found = true;
+		if (!*ret_fine)
+			break;
 	}
-	return 1;
+	return found ? 0 : 1;
 }
 
 /* Whatever cannot be opened any more: a process is left out, or named with its own user. */
