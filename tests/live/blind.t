@@ -70,15 +70,18 @@ def main():
     status, rows, said = asked([], "list", "port", "8301-8302")
     if status == 3 or "load the BPF iterators" in said:
         skip("needs BPF: " + said.strip())
-    report(status == 0 and "CAP_" not in said and "pid namespace" not in said, "root that sees everything is told of nothing that is missing", rows, said)
+    report(status == 0 and "CAP_" not in said and "pid namespace" not in said,
+           "root that sees everything is told of nothing that is missing", rows, said)
 
     status, rows, said = asked(NO_PTRACE, "list", "port", "8301-8302")
     ports = [row.split()[1] for row in rows if f"[{here}]" in row or f"[{there}]" in row]
-    report(status == 0 and ports == ["0.0.0.0:8301", f"0.0.0.0:8302@{inode}"], "without CAP_SYS_PTRACE: another namespace's socket is shown as such", *rows)
+    report(status == 0 and ports == ["0.0.0.0:8301", f"0.0.0.0:8302@{inode}"],
+           "without CAP_SYS_PTRACE: another namespace's socket is shown as such", *rows)
     report("network namespaces of " in said and "CAP_SYS_PTRACE" in said, "and what may not be looked at is said", said)
 
     status, rows, said = asked(NO_CAPS, "why", "8301/tcp")
-    report(status == 0 and any("process hidden: CAP_SYS_PTRACE" in row for row in rows), "without capabilities: why says that the process is hidden", *rows)
+    report(status == 0 and any("process hidden: CAP_SYS_PTRACE" in row for row in rows),
+           "without capabilities: why says that the process is hidden", *rows)
     status, rows, _ = asked(NO_CAPS, "why", "-j", "8301/tcp")
     report(status == 0 and json.loads(rows[0])["sees_owners"] is False, "and that owners are not seen", *rows)
     status, rows, said = asked(NO_CAPS, "list", "port", "8301")
