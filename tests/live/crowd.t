@@ -94,7 +94,9 @@ def main():
     if status == 3 or "load the BPF iterators" in said:
         skip("needs BPF: " + said.strip())
     places = [r["socket"]["netns"]["id"] for r in rows if r.get("process", {}).get("pid") == holder]
-    report(status == 0 and not said and places == [where],
+    # Connections whose listener is gone have a second only, which may not be enough for all of them: that is said.
+    left_out = [line for line in said.splitlines() if "connections whose listener is gone" not in line]
+    report(status == 0 and not left_out and places == [where],
            "list looks at all of them", rows, said)
     status, rows, said = asked("why", "-j", "8000/tcp")
     report(status == 1 and not said and holder in [e.get("pid") for e in rows[0].get("elsewhere", [])],
