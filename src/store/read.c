@@ -835,7 +835,8 @@ static int run_of(struct store *s, int64_t id, struct run *ret)
 }
 
 /* Was the clock set after @moment, in the same run? Then the moment is to be looked for by what it was set to. */
-static int corrected_id_at(struct store *s, int64_t moment, int64_t time_ns, int64_t *ret_id)
+static int corrected_id_at(struct store *s, int64_t moment, int64_t time_ns, int64_t *ret_id,
+			   bool *ret_disowned)
 {
 	struct run run, at;
 	int r = run_of(s, moment, &run);
@@ -846,11 +847,16 @@ static int corrected_id_at(struct store *s, int64_t moment, int64_t time_ns, int
 	r = uptime_at(s, run.first, moment, &at);
 	if (r != QUERY_ROW || at.drift == run.drift)
 		return r < 0 ? r : 0;
-	return run_id_at(s, &run, time_ns, ret_id);
+	r = run_id_at(s, &run, time_ns, ret_id);
+	*ret_disowned = !r && !*ret_id;
+	return r;
 }
 
-/* The nearest record that is a moment, then those after it. A run's first is one, and the first after the clock was set. */
-static int nearest_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
+/*
+ * The nearest record that is a moment, then those after it. A run's first is one, and the first after the clock was set.
+ * *ret_disowned: by what the clock of its run was set to last, all of that run is later.
+ */
+static int nearest_id_at(struct store *s, int64_t time_ns, int64_t *ret_id, bool *ret_disowned)
 {
 	struct query *q = s->reader->q[ID_AT];
 	int64_t moment;
@@ -859,9 +865,10 @@ static int nearest_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 	query_int(s->reader->q[MOMENT_AT], 0, time_ns);
 	r = query_number(s->reader->q[MOMENT_AT], &moment);
 	*ret_id = moment;
+	*ret_disowned = false;
 	if (r || !moment)
 		return r;
-	r = corrected_id_at(s, moment, time_ns, ret_id);
+	r = corrected_id_at(s, moment, time_ns, ret_id, ret_disowned);
 	if (r || *ret_id)
 		return r;
 	*ret_id = moment;
@@ -872,12 +879,40 @@ static int nearest_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 	return r < 0 ? r : 0;
 }
 
+/* What is nearest by what the clocks were set to last, each of its own run. 0: there is nothing up to then. */
+static int corrected_nearest(struct store *s, int64_t time_ns, int64_t *ret_id)
+{
+	struct query *q = s->reader->q[STREAMS];
+	int64_t at_ns, nearest_ns = INT64_MIN, id;
+	int r;
+
+	*ret_id = 0;
+	while ((r = query_step(q)) == QUERY_ROW) {
+		struct run run, at = { 0 };
+
+		r = run_find(s, query_get(q, 0), query_get(q, 1), &run);
+		if (!r)
+			r = run_id_at(s, &run, time_ns, &id);
+		if (!r && id)
+			r = uptime_at(s, id - 1, id, &at);
+		if (r < 0)
+			break;
+		at_ns = plus(minus(at.end_ns, at.drift), run.drift);
+		if (!at.last || at_ns < nearest_ns)
+			continue;
+		nearest_ns = at_ns;
+		*ret_id = id;
+	}
+	query_reset(q);
+	return r < 0 ? r : 0;
+}
+
 /* After the end of a run the next may have begun, with a clock that was not set yet. */
-int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
+static int next_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 {
 	struct run run, next;
 	int64_t later;
-	int r = nearest_id_at(s, time_ns, ret_id);
+	int r = 0;
 
 	while (!r && *ret_id) {
 		r = run_of(s, *ret_id, &run);
@@ -892,6 +927,20 @@ int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 		*ret_id = later;
 	}
 	return r;
+}
+
+int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
+{
+	bool disowned;
+	int64_t id = 0;
+	int r = nearest_id_at(s, time_ns, ret_id, &disowned);
+
+	/* The clock was set back: there is no moment that was so early by it. */
+	if (!r && (disowned || !*ret_id))
+		r = corrected_nearest(s, time_ns, &id);
+	if (id)
+		*ret_id = id;
+	return r ? r : next_id_at(s, time_ns, ret_id);
 }
 
 int store_last_id(struct store *s, int64_t *ret_id)

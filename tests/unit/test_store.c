@@ -742,8 +742,33 @@ static void of_a_time_that_was_twice_the_later_is_meant(void **state)
 		put(p, with_clock(bind_ok(.port = 80, .seq = minute + 1, .at_ms = (int64_t)minute * 60000),
 				  minute < 60 ? HOUR_MS : 0));
 	commit(p);
-	for (int64_t minute = 60; minute < 120; minute++)
+	for (int64_t minute = 0; minute < 120; minute++)
 		assert_int_equal(id_at(p, minute * 60000 + 1), minute + 1);
+	assert_int_equal(id_at(p, -1), 0);
+}
+
+/* The recorder was started again while it was a year later, and then the clock was set right. */
+static void a_run_that_began_in_the_future_is_found_when_the_clock_is_right(void **state)
+{
+	static const int64_t year = 365ll * 86400000;
+	struct session s = session_named("bbbbbbbbbbbbbbbb", "bbbbbbbbbbbbbbbb");
+	struct place *p = *state;
+
+	open_store(p);
+	put(p, bind_ok(.port = 80, .seq = 1, .at_ms = 1000));
+	put(p, with_clock(view_of(.action = ACTION_CLOCK, .seq = 2, .at_ms = 2000), year));
+	put(p, with_clock(bind_ok(.port = 81, .seq = 3, .at_ms = 3000), year));
+	put(p, with_clock(view_of(.action = ACTION_START, .seq = 1, .at_ms = 10000, .session = &s), year));
+	put(p, with_clock(bind_ok(.port = 82, .seq = 2, .at_ms = 11000, .session = &s), year));
+	put(p, view_of(.action = ACTION_CLOCK, .seq = 3, .at_ms = 12000, .session = &s));
+	put(p, bind_ok(.port = 83, .seq = 4, .at_ms = 13000, .session = &s));
+	commit(p);
+	assert_int_equal(id_at(p, 1500), 1);
+	assert_int_equal(id_at(p, year + 2500), 2);
+	assert_int_equal(id_at(p, 10500), 4);
+	assert_int_equal(id_at(p, 11500), 5);
+	assert_int_equal(id_at(p, 12500), 6);
+	assert_int_equal(id_at(p, 13500), 7);
 }
 
 /* ---- retention ---- */
@@ -1079,6 +1104,7 @@ int main(void)
 		TEST(how_far_systemd_was_is_known_by_boot),
 		TEST(a_moment_is_found_after_a_boot_without_a_clock),
 		TEST(of_a_time_that_was_twice_the_later_is_meant),
+		TEST(a_run_that_began_in_the_future_is_found_when_the_clock_is_right),
 		TEST(a_boot_without_a_clock_does_not_make_the_history_old),
 		TEST(a_clock_far_ahead_does_not_make_the_history_old),
 		TEST(an_id_is_used_once),
