@@ -56,21 +56,23 @@ struct record_opts {
 	uint32_t pin_salt;   /* for tests */
 };
 
-/* One of "30d" and "512M". */
+/* One of "30d" and "512M"; a bare number could be either. */
 static int limit_add(struct store_limits *limits, const char *text)
 {
 	const char *unit = text + strspn(text, "0123456789");
-	uint64_t n;
-
 	/* Both take either case: 512M is a size, 512m are minutes. */
-	if ((*unit < 'a' || *unit > 'z') && !parse_size(text, &n) && n)
-		limits->bytes = n;
-	else if (*unit && !parse_duration(text, &n) && n)
-		limits->age_ns = n;
-	else if (!parse_size(text, &n) && n)
-		limits->bytes = n;
-	else
+	bool is_size = *unit < 'a' || *unit > 'z';
+	uint64_t *limit = NULL, n = 0;
+
+	if (*unit && is_size && !parse_size(text, &n))
+		limit = &limits->bytes;
+	else if (*unit && !parse_duration(text, &n))
+		limit = &limits->age_ns;
+	else if (*unit && !parse_size(text, &n))
+		limit = &limits->bytes;
+	if (!limit || !n || *limit)
 		return fail_text(-EINVAL, "--retain takes an age and a size like 30d,512M, not '%s'", text);
+	*limit = n;
 	return 0;
 }
 
@@ -475,6 +477,9 @@ static int record_run(const void *opts, int argc, char **argv)
 		return fail_text(-EINVAL, "record takes no filter ('%.40s'): history does", argv[0]);
 	if (o->unpin)
 		return unpin(o->unpin);
+	if (!*o->store || (o->metrics && !*o->metrics))
+		return fail_text(-EINVAL, "--%s takes the name of a file",
+				 *o->store ? "metrics-file" : "store");
 	rec.opts = opts;
 	r = service_open(&rec.service);
 	if (!r)

@@ -137,6 +137,10 @@ refuses "--at: 'yesterdy' is no time" \
 	"Try 'portlog history --help'; try \"yesterday 03:12\", -2h, 2026-11-22 03:12:07, today or @SECONDS" \
 	history --at yesterdy
 refuses "--retain takes an age and a size like 30d,512M, not '5x'" "Try 'portlog record --help'" record --retain 5x
+refuses "--retain takes an age and a size like 30d,512M, not '30'" "Try 'portlog record --help'" record --retain 30
+refuses "--retain takes an age and a size like 30d,512M, not '1G'" "Try 'portlog record --help'" record --retain 30d,512M,1G
+refuses "--store takes the name of a file" "Try 'portlog record --help'" record --store ""
+refuses "--metrics-file takes the name of a file" "Try 'portlog record --help'" record --metrics-file ""
 refuses "record takes no filter ('foo'): history does" "Try 'portlog record --help'" record foo
 
 problem=

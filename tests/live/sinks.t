@@ -16,7 +16,6 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import recording
-import tap
 from recording import PATIENCE_S, ROOT, Lines, Recorder, accounted, await_history, barrier, events, fact, listener, mount
 
 os.environ["PATH"] += ":/usr/sbin:/sbin:/lib/systemd"
@@ -25,8 +24,8 @@ os.environ["PATH"] += ":/usr/sbin:/sbin:/lib/systemd"
 def has(name, *programs):
     missing = [p for p in programs if not shutil.which(p)]
     if missing:
-        tap.n_tests += 1
-        print(f"ok {tap.n_tests} - {name} # SKIP no {', '.join(missing)}", flush=True)
+        recording.n_tests += 1
+        print(f"ok {recording.n_tests} - {name} # SKIP no {', '.join(missing)}", flush=True)
     return not missing
 
 
@@ -199,6 +198,25 @@ def unread(folder):
     print(f"# {sum(lost)} of {json.loads(lines[-1])['seq']} events were missed")
 
 
+def disk_later(folder):
+    os.mkdir(folder)
+    os.mkdir(folder + "/disk")
+    store, path = folder + "/history.db", folder + "/disk/x.ndjson"
+    mount("none", folder + "/disk", "tmpfs", 1, "size=8m")  # MS_RDONLY
+    r = Recorder(store, "--sink", "ndjson:" + path)
+    fact("a disk that cannot be written yet is told", r.err.await_line(lambda l: "x.ndjson: open: Read-only" in l) is not None,
+         r.err.lines)
+    barrier(store)
+    fact("the history does not wait for it", accounted(store) == "", accounted(store))
+    mount(None, folder + "/disk", None, 32, "size=8m")  # MS_REMOUNT
+    fact("it goes on when the disk can be written", r.err.await_line(lambda l: "x.ndjson: works again" in l) is not None,
+         r.err.lines)
+    barrier(store)
+    r.end()
+    fact("all is there, from the start on", seqs(content(path)) == [e["seq"] for e in events(store)], content(path)[:2])
+    recording.libc.umount2((folder + "/disk").encode(), 0)
+
+
 def unheard(folder):
     """Nobody reads what the recorder says of a sink that misses events."""
     os.mkdir(folder)
@@ -367,4 +385,4 @@ def measured(folder):
         fact("promtool finds nothing wrong with it", (done.returncode, done.stdout, done.stderr) == (0, "", ""), done)
 
 
-sys.exit(recording.run((files, rotated, unread, unheard, journaled, measured)))
+sys.exit(recording.run((files, rotated, unread, disk_later, unheard, journaled, measured)))
