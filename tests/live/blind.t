@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """list and why as a root that may not see everything: what they cannot know is said; TAP."""
-import ctypes
 import json
 import os
 import signal
@@ -9,29 +8,13 @@ import socket
 import subprocess
 import sys
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-PORTLOG = os.environ.get("PORTLOG", os.path.join(ROOT, "build", "portlog"))
-CLONE_NEWNET = 0x40000000
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from tap import CLONE_NEWNET, PORTLOG, end, fact, libc, skip
+
 NO_PTRACE = ["setpriv", "--bounding-set", "-sys_ptrace"]
 NO_CAPS = ["setpriv", "--bounding-set", "-all"]
 PIDNS = ["unshare", "--pid", "--fork", "--mount-proc"]
-n_checks = n_failed = 0
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def skip(why):
-    print(f"ok 1 - a root that may not see everything # SKIP {why}\n1..1")
-    sys.exit(0)
-
-
-def report(ok, what, *notes):
-    global n_checks, n_failed
-    n_checks += 1
-    n_failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {n_checks} - {what}")
-    if not ok:
-        for note in notes:
-            print("# " + str(note).replace("\n", "\n# "))
 
 
 def child(port, elsewhere):
@@ -49,7 +32,7 @@ def child(port, elsewhere):
         signal.pause()
     os.close(tell)
     if os.read(up, 1) != b"x":
-        skip("no network namespace of our own")
+        skip("a root that may not see everything", "no network namespace of our own")
     os.close(up)
     return pid
 
@@ -62,38 +45,38 @@ def asked(as_whom, *words):
 
 def main():
     if os.geteuid() != 0:
-        skip("needs root")
+        skip("a root that may not see everything", "needs root")
     if libc.unshare(CLONE_NEWNET) != 0:
-        skip("no network namespace of our own")
+        skip("a root that may not see everything", "no network namespace of our own")
     here, there = child(8301, False), child(8302, True)
     inode = os.stat(f"/proc/{there}/ns/net").st_ino
     status, rows, said = asked([], "list", "port", "8301-8302")
     if status == 3 or "load the BPF iterators" in said:
-        skip("needs BPF: " + said.strip())
-    report(status == 0 and "CAP_" not in said and "pid namespace" not in said,
-           "root that sees everything is told of nothing that is missing", rows, said)
+        skip("a root that may not see everything", "needs BPF: " + said.strip())
+    fact("root that sees everything is told of nothing that is missing",
+         status == 0 and "CAP_" not in said and "pid namespace" not in said, rows, said)
 
     status, rows, said = asked(NO_PTRACE, "list", "port", "8301-8302")
     ports = [row.split()[1] for row in rows if f"[{here}]" in row or f"[{there}]" in row]
-    report(status == 0 and ports == ["0.0.0.0:8301", f"0.0.0.0:8302@{inode}"],
-           "without CAP_SYS_PTRACE: another namespace's socket is shown as such", *rows)
-    report("network namespaces of " in said and "CAP_SYS_PTRACE" in said, "and what may not be looked at is said", said)
+    fact("without CAP_SYS_PTRACE: another namespace's socket is shown as such",
+         status == 0 and ports == ["0.0.0.0:8301", f"0.0.0.0:8302@{inode}"], *rows)
+    fact("and what may not be looked at is said", "network namespaces of " in said and "CAP_SYS_PTRACE" in said, said)
 
     status, rows, said = asked(NO_CAPS, "why", "8301/tcp")
-    report(status == 0 and any("process hidden: CAP_SYS_PTRACE" in row for row in rows),
-           "without capabilities: why says that the process is hidden", *rows)
+    fact("without capabilities: why says that the process is hidden",
+         status == 0 and any("process hidden: CAP_SYS_PTRACE" in row for row in rows), *rows)
     status, rows, _ = asked(NO_CAPS, "why", "-j", "8301/tcp")
-    report(status == 0 and json.loads(rows[0])["sees_owners"] is False, "and that owners are not seen", *rows)
+    fact("and that owners are not seen", status == 0 and json.loads(rows[0])["sees_owners"] is False, *rows)
     status, rows, said = asked(NO_CAPS, "list", "port", "8301")
-    report(status == 0 and len(rows) == 1 and "not all processes may be looked at" in said, "list says it too", *rows, said)
+    fact("list says it too",
+         status == 0 and len(rows) == 1 and "not all processes may be looked at" in said, *rows, said)
 
     status, rows, said = asked(PIDNS, "why", "8301/tcp")
-    report(status == 0 and any("no process of this pid namespace has it open" in row for row in rows),
-           "in a pid namespace of its own: why says whose processes it saw", *rows)
+    fact("in a pid namespace of its own: why says whose processes it saw",
+         status == 0 and any("no process of this pid namespace has it open" in row for row in rows), *rows)
     status, rows, said = asked(PIDNS, "list", "port", "8301")
-    report(status == 0 and len(rows) == 1 and "outside of this pid namespace" in said, "list says it too", *rows, said)
-    print(f"1..{n_checks}")
-    return n_failed > 0
+    fact("list says it too", status == 0 and len(rows) == 1 and "outside of this pid namespace" in said, *rows, said)
+    end()
 
 
-sys.exit(main())
+main()

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """list and why where there are two thousand network namespaces: all of them are looked at; TAP."""
-import ctypes
 import json
 import os
 import signal
@@ -9,27 +8,11 @@ import socket
 import subprocess
 import sys
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-PORTLOG = os.environ.get("PORTLOG", os.path.join(ROOT, "build", "portlog"))
-CLONE_NEWNET = 0x40000000
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from tap import CLONE_NEWNET, PORTLOG, end, fact, libc, skip
+
 MANY = 2000
-n_checks = n_failed = 0
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def skip(why):
-    print(f"ok 1 - two thousand namespaces # SKIP {why}\n1..1")
-    sys.exit(0)
-
-
-def report(ok, what, *notes):
-    global n_checks, n_failed
-    n_checks += 1
-    n_failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {n_checks} - {what}")
-    if not ok:
-        for note in notes:
-            print("# " + str(note).replace("\n", "\n# "))
 
 
 def nothing():
@@ -71,7 +54,7 @@ def child(what):
         os._exit(1)
     os.close(tell)
     if os.read(up, 1) != b"x":
-        skip("no network namespace of our own")
+        skip("two thousand namespaces", "no network namespace of our own")
     os.close(up)
     return pid, os.stat(f"/proc/{pid}/ns/net").st_ino
 
@@ -84,34 +67,32 @@ def asked(*words):
 
 def main():
     if os.geteuid() != 0:
-        skip("needs root")
+        skip("two thousand namespaces", "needs root")
     if libc.unshare(CLONE_NEWNET) != 0:
-        skip("no network namespace of our own")
+        skip("two thousand namespaces", "no network namespace of our own")
     crowd = [child(nothing) for _ in range(MANY)]
     crowd += [child(listener), child(time_wait)]
     holder, where = crowd[MANY]
     status, rows, said = asked("list", "-j", "port", "8000")
     if status == 3 or "load the BPF iterators" in said:
-        skip("needs BPF: " + said.strip())
+        skip("two thousand namespaces", "needs BPF: " + said.strip())
     places = [r["socket"]["netns"]["id"] for r in rows if r.get("process", {}).get("pid") == holder]
     # Connections whose listener is gone have a second only, which may not be enough for all of them: that is said.
     left_out = [line for line in said.splitlines() if "connections whose listener is gone" not in line]
-    report(status == 0 and not left_out and places == [where],
-           "list looks at all of them", rows, said)
+    fact("list looks at all of them", status == 0 and not left_out and places == [where], rows, said)
     status, rows, said = asked("why", "-j", "8000/tcp")
-    report(status == 1 and not said and holder in [e.get("pid") for e in rows[0].get("elsewhere", [])],
-           "why looks at all of them", rows, said)
+    fact("why looks at all of them",
+         status == 1 and not said and holder in [e.get("pid") for e in rows[0].get("elsewhere", [])], rows, said)
     status, rows, said = asked("why", "-j", "--reuseaddr=no", "-N", str(crowd[-1][1]), "8001/tcp")
-    report(status == 0 and not said and rows[0]["binds"][0]["holders"][0]["kind"] == "time-wait",
-           "what counts in the one that is asked about is seen there", rows, said)
+    fact("what counts in the one that is asked about is seen there",
+         status == 0 and not said and rows[0]["binds"][0]["holders"][0]["kind"] == "time-wait", rows, said)
     status, rows, said = asked("why", "-j", "--reuseaddr=no", "8001/tcp")
-    report(status == 1 and not said and not rows[0].get("elsewhere"), "and in no other one", rows, said)
+    fact("and in no other one", status == 1 and not said and not rows[0].get("elsewhere"), rows, said)
     for pid, _ in crowd:
         os.kill(pid, signal.SIGKILL)
     for pid, _ in crowd:
         os.waitpid(pid, 0)
-    print(f"1..{n_checks}")
-    return n_failed > 0
+    end()
 
 
-sys.exit(main())
+main()

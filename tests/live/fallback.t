@@ -7,14 +7,11 @@ import socket
 import subprocess
 import sys
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-PORTLOG = os.environ.get("PORTLOG", os.path.join(ROOT, "build", "portlog"))
-CLONE_NEWNET = 0x40000000
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from tap import CLONE_NEWNET, PORTLOG, end, fact, libc, skip
 
-
-def skip(why):
-    print(f"ok 1 - what was there before, without iterators # SKIP {why}\n1..1")
-    sys.exit(0)
+WHAT = "what was there before, without iterators"
 
 
 def held():
@@ -28,11 +25,9 @@ def held():
 
 def main():
     if os.geteuid() != 0:
-        skip("needs root")
-    import ctypes
-    libc = ctypes.CDLL(None, use_errno=True)
+        skip(WHAT, "needs root")
     if libc.unshare(CLONE_NEWNET) != 0:
-        skip("needs root: unshare: " + os.strerror(ctypes.get_errno()))
+        skip(WHAT, "needs root: unshare(2)")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     sockets = held()
     # The iterators see a socket on port 0 that does not listen as ephemeral; /proc cannot know, and tells it.
@@ -53,12 +48,9 @@ def main():
         "start says what is missed": any("/proc" in text for text in start.get("blind", [])),
         "synced counts them": any(e["action"] == "synced" and e["count"] == len(rows) for e in events),
     }
-    for n, (fact, true) in enumerate(facts.items(), 1):
-        print(("ok" if true else "not ok"), n, "-", fact)
-    if not all(facts.values()):
-        print("#", out.stdout.replace("\n", "\n# "), out.stderr.replace("\n", "\n# "))
-    print(f"1..{len(facts)}")
-    return 0
+    for name, true in facts.items():
+        fact(name, true, out.stdout + out.stderr)
+    end()
 
 
-sys.exit(main())
+main()

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """portlog list beside ss: every socket that ss shows is listed, with the same processes; TAP."""
-import ctypes
 import json
 import os
 import re
@@ -10,25 +9,11 @@ import subprocess
 import sys
 import time
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-PORTLOG = os.environ.get("PORTLOG", os.path.join(ROOT, "build", "portlog"))
-CLONE_NEWNET = 0x40000000
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from tap import CLONE_NEWNET, PORTLOG, end, fact, libc, skip
+
 CHILDREN = 20
-n_checks = n_failed = 0
-
-
-def skip(why):
-    print(f"ok 1 - list beside ss # SKIP {why}\n1..1")
-    sys.exit(0)
-
-
-def report(ok, what, *notes):
-    global n_checks, n_failed
-    n_checks += 1
-    n_failed += not ok
-    print(f"{'ok' if ok else 'not ok'} {n_checks} - {what}")
-    for note in notes[:10]:
-        print(f"# {note}")
 
 
 def held(number):
@@ -89,7 +74,7 @@ def by_list(own):
     rows = []
     done = subprocess.run([PORTLOG, "list", "-j", "--all"], capture_output=True, text=True, check=False)
     if done.returncode == 3 or "load the BPF iterators" in done.stderr:
-        skip("portlog cannot run here: " + done.stderr.strip())
+        skip("list beside ss", "portlog cannot run here: " + done.stderr.strip())
     for line in done.stdout.splitlines():
         row = json.loads(line)
         s = row["socket"]
@@ -101,10 +86,9 @@ def by_list(own):
 
 
 if os.geteuid() != 0:
-    skip("needs root")
-libc = ctypes.CDLL(None, use_errno=True)
+    skip("list beside ss", "needs root")
 if libc.unshare(CLONE_NEWNET) != 0:
-    skip("no network namespace of our own")
+    skip("list beside ss", "no network namespace of our own")
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 for i in range(CHILDREN):
     child(i)
@@ -114,10 +98,9 @@ bound.bind(("127.0.0.1", 22900))
 ss, listed = by_ss(), by_list(namespace)
 plain = [row[:4] for row in listed]
 missing = [row for row in ss if row not in plain]
-report(len(ss) == CHILDREN * 6 and not missing,
-       f"every one of {len(ss)} sockets that ss shows is listed with the same processes", *missing)
+fact(f"every one of {len(ss)} sockets that ss shows is listed with the same processes",
+     len(ss) == CHILDREN * 6 and not missing, *missing)
 only = [row for row in listed if row[:4] not in ss]
-report([row[2:] for row in only] == [(22900, frozenset([os.getpid()]), "bound")],
-       "beside them only the one that ss does not show is listed", *only)
-print(f"1..{n_checks}")
-sys.exit(n_failed > 0)
+fact("beside them only the one that ss does not show is listed",
+     [row[2:] for row in only] == [(22900, frozenset([os.getpid()]), "bound")], *only)
+end()

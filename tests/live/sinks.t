@@ -16,6 +16,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import recording
+import tap
 from recording import PATIENCE_S, ROOT, Lines, Recorder, accounted, await_history, barrier, events, fact, listener, mount
 
 os.environ["PATH"] += ":/usr/sbin:/sbin:/lib/systemd"
@@ -24,8 +25,8 @@ os.environ["PATH"] += ":/usr/sbin:/sbin:/lib/systemd"
 def has(name, *programs):
     missing = [p for p in programs if not shutil.which(p)]
     if missing:
-        recording.n_tests += 1
-        print(f"ok {recording.n_tests} - {name} # SKIP no {', '.join(missing)}", flush=True)
+        tap.n_tests += 1
+        print(f"ok {tap.n_tests} - {name} # SKIP no {', '.join(missing)}", flush=True)
     return not missing
 
 

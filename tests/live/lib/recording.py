@@ -11,33 +11,15 @@ import tempfile
 import threading
 import time
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
-PORTLOG = os.environ.get("PORTLOG", os.path.join(ROOT, "build", "portlog"))
-CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
+import tap
+from tap import CLONE_NEWNET, CLONE_NEWNS, PORTLOG, ROOT, fact, libc  # the last ones also for those who import us
+
 PATIENCE_S = 30
-libc = ctypes.CDLL(None, use_errno=True)
 NETNS = ""
-n_tests = 0
-failed = False
-
-
-def fact(name, true, *story):
-    global n_tests, failed
-    n_tests += 1
-    print(("ok" if true else "not ok"), n_tests, "-", name, flush=True)
-    if not true:
-        failed = True
-        text = str(story)
-        for at in range(0, min(len(text), 3000), 150):
-            print("#", text[at:at + 150].replace("\n", " "))
 
 
 def skip(why):
-    if os.environ.get("REQUIRE_BPF") == "1" and "root" not in why:
-        print(f"not ok 1 - the recorder # {why}\n1..1")
-        sys.exit(1)
-    print(f"ok 1 - the recorder # SKIP {why}\n1..1")
-    sys.exit(0)
+    tap.skip("the recorder", why)
 
 
 def mount(source, target, kind, flags, options):
@@ -166,5 +148,5 @@ def run(parts):
             if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
                 part(f"{folder}/{number}")
             libc.umount2(f"{folder}/{number}".encode(), 2)
-    print(f"1..{n_tests}")
-    return failed
+    print(f"1..{tap.n_tests}")
+    return tap.failed
