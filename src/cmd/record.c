@@ -495,7 +495,7 @@ static int record_run(const void *opts, int argc, char **argv)
 				" and go on beside these; --pin goes on with them, --unpin takes them off\n");
 	if (!r)
 		r = recorder_run(&rec, filter, &kernel);
-	if (r >= 0 && o->pin && !o->quiet)
+	if (r >= 0 && o->pin) /* also a service is to say what it leaves behind */
 		fprintf(stderr,
 			"portlog: the hooks stay in %s and go on; portlog record --unpin takes them off\n",
 			o->pin);
