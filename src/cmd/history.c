@@ -365,7 +365,8 @@ static int history_options(struct history *h, int argc, char **argv)
 	r = common_sink(&o->common, STDOUT_FILENO, &h->sink);
 	if (r < 0)
 		return r;
-	h->sink.talk_fd = 0;
+	/* Rows of chosen fields have no place for a loss; the other forms have it among the events. */
+	h->sink.talk_fd = h->sink.n_only ? STDERR_FILENO : 0;
 	h->sink.current_first = !filter_is_empty(h->filter);
 	if (o->at && (o->since || o->until || o->boot || o->follow || o->lines || o->intervals))
 		return fail_text(-EINVAL, "--at is a moment: it goes with a filter and forms of output only");
@@ -398,6 +399,8 @@ static int history_show(struct history *h)
 	if (r)
 		return r;
 	if (h->opts->at) {
+		if (at_ns > h->now_ns && !h->opts->common.quiet)
+			fprintf(stderr, "portlog: that moment has not come yet; this is how it was last\n");
 		h->until = at_ns;
 		return history_at(h);
 	}

@@ -510,12 +510,11 @@ const struct cmd cmd_record = {
 	.name = "record",
 	.synopsis = "[OPTIONS]",
 	.summary = "Keep every event in a history on disk",
-	.examples =
-		"  sudo portlog record                           until it is stopped\n"
-		"  sudo portlog record --retain 7d,100M          keep less\n"
-		"  sudo portlog record --store /srv/ports.db     elsewhere\n"
-		"  sudo portlog record --pin                     no gap when it starts again\n"
-		"  sudo portlog record --sink 'ndjson:/var/log/ports.json action listen'\n",
+	.examples = "  sudo portlog record                           until it is stopped\n"
+		    "  sudo portlog record --retain 7d,100M          keep less\n"
+		    "  sudo portlog record --store /srv/ports.db     elsewhere\n"
+		    "  sudo portlog record --pin                     no gap when it starts again\n"
+		    "  sudo portlog record --sink 'ndjson:/var/log/ports.json action listen'\n",
 	.args = record_args,
 	.opts_size = sizeof(struct record_opts),
 	.defaults = record_defaults,

@@ -376,6 +376,7 @@ int schema_update(struct store *s)
 		r = db_exec(s->db, "PRAGMA auto_vacuum = INCREMENTAL");
 	if (!r)
 		r = db_exec(s->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+				   "PRAGMA journal_size_limit = 16777216;"
 				   "PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 4000;"
 				   "BEGIN IMMEDIATE");
 	if (!r)

@@ -27,7 +27,8 @@ static int folder_make(const char *path)
 	if (!slash || slash == folder)
 		return 0;
 	*slash = '\0';
-	if (mkdir(folder, FOLDER_MODE) && errno != EEXIST)
+	/* Whatever the umask: who makes it has to get in. */
+	if (mkdir(folder, FOLDER_MODE) ? errno != EEXIST : chmod(folder, FOLDER_MODE) != 0)
 		return fail(-errno, "make the folder of %s", path);
 	return 0;
 }

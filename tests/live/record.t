@@ -177,11 +177,27 @@ def disk_full(folder):
     fact("a loss is told where it was", await_history(store, lambda e: e["action"] == "lost" and e["where"] == "queue")
          is not None, r.err.lines)
     await_history(store, lambda e: e["action"] == "resync")
+    out, said, status = history(store, "-F", "port", "netns", recording.NETNS)
+    fact("rows of chosen fields have no place for it: it is said beside them",
+         status == 0 and "lost" not in out and "lost" in said, said)
     barrier(store)
     fact("nothing is missing that is not counted", accounted(store) == "", accounted(store))
     spans = intervals(store, "7004", "netns", recording.NETNS)
     fact("what is held is known again after it", [i["ended"] for i in spans][-1:] == ["held"], spans)
     held.close()
+    r.end()
+
+
+def moment_to_come(folder):
+    store = folder + "/history.db"
+    os.umask(0o777)
+    r = Recorder(store)
+    barrier(store)
+    os.umask(0o022)
+    fact("a folder that is made can be entered, whatever the umask", os.stat(folder).st_mode & 0o777 == 0o750,
+         oct(os.stat(folder).st_mode))
+    _, said, status = history(store, "--at", "tomorrow")
+    fact("a moment that has not come yet is said to be one", status == 0 and "has not come yet" in said, said)
     r.end()
 
 
@@ -202,4 +218,4 @@ def disk_later(folder):
     fact("from the start on", events(store)[0]["action"] == "start" and events(store)[0]["seq"] == 1)
 
 
-sys.exit(recording.run((what_happened, killed, who_came_next, killed_under_load, disk_full, disk_later)))
+sys.exit(recording.run((what_happened, killed, who_came_next, killed_under_load, disk_full, moment_to_come, disk_later)))
