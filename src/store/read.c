@@ -938,7 +938,7 @@ int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id)
 	/* The clock was set back: there is no moment that was so early by it. */
 	if (!r && (disowned || !*ret_id))
 		r = corrected_nearest(s, time_ns, &id);
-	if (id)
+	if (id > *ret_id)
 		*ret_id = id;
 	return r ? r : next_id_at(s, time_ns, ret_id);
 }

@@ -752,23 +752,27 @@ static void a_run_that_began_in_the_future_is_found_when_the_clock_is_right(void
 {
 	static const int64_t year = 365ll * 86400000;
 	struct session s = session_named("bbbbbbbbbbbbbbbb", "bbbbbbbbbbbbbbbb");
+	struct session before = session_named("aaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaa");
 	struct place *p = *state;
 
 	open_store(p);
+	put(p, bind_ok(.port = 79, .seq = 1, .at_ms = 500, .session = &before));
 	put(p, bind_ok(.port = 80, .seq = 1, .at_ms = 1000));
 	put(p, with_clock(view_of(.action = ACTION_CLOCK, .seq = 2, .at_ms = 2000), year));
 	put(p, with_clock(bind_ok(.port = 81, .seq = 3, .at_ms = 3000), year));
+	commit(p);
+	assert_int_equal(id_at(p, 1500), 2);
 	put(p, with_clock(view_of(.action = ACTION_START, .seq = 1, .at_ms = 10000, .session = &s), year));
 	put(p, with_clock(bind_ok(.port = 82, .seq = 2, .at_ms = 11000, .session = &s), year));
 	put(p, view_of(.action = ACTION_CLOCK, .seq = 3, .at_ms = 12000, .session = &s));
 	put(p, bind_ok(.port = 83, .seq = 4, .at_ms = 13000, .session = &s));
 	commit(p);
-	assert_int_equal(id_at(p, 1500), 1);
-	assert_int_equal(id_at(p, year + 2500), 2);
-	assert_int_equal(id_at(p, 10500), 4);
-	assert_int_equal(id_at(p, 11500), 5);
-	assert_int_equal(id_at(p, 12500), 6);
-	assert_int_equal(id_at(p, 13500), 7);
+	assert_int_equal(id_at(p, 1500), 2);
+	assert_int_equal(id_at(p, year + 2500), 3);
+	assert_int_equal(id_at(p, 10500), 5);
+	assert_int_equal(id_at(p, 11500), 6);
+	assert_int_equal(id_at(p, 12500), 7);
+	assert_int_equal(id_at(p, 13500), 8);
 }
 
 /* ---- retention ---- */
