@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """record --pin: what a load says that it did, and what the history has after recorders were killed, stopped, replaced; TAP."""
+import ctypes
 import json
 import os
 import random
@@ -450,4 +451,93 @@ def replaced(store):
     unpin()
 
 
-sys.exit(recording.run([own_bpffs(part) for part in (killed, stopped, lingering, overflow, replaced)]))
+
+# ---- what this build cannot read ----
+
+
+def sets():
+    return sorted(name for name in os.listdir(pins) if name.startswith("set-"))
+
+
+class BpfObject(ctypes.Structure):
+    _fields_ = [("path", ctypes.c_uint64), ("fd", ctypes.c_uint32), ("flags", ctypes.c_uint32)]
+
+
+class BpfElement(ctypes.Structure):
+    _fields_ = [("fd", ctypes.c_uint32), ("key", ctypes.c_uint64), ("value", ctypes.c_uint64), ("flags", ctypes.c_uint64)]
+
+
+def bpf(command, attr):
+    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+    r = libc.syscall(number, command, ctypes.byref(attr), ctypes.sizeof(attr))
+    if r < 0:
+        raise OSError(ctypes.get_errno(), f"bpf {command}")
+    return r
+
+
+def about_change(name, offset):
+    """The set is of another version (offset 0), or of one whose records are others (4): see struct pin_about."""
+    path = ctypes.create_string_buffer(os.path.join(pins, name, "about").encode())
+    key, value = ctypes.create_string_buffer(4), ctypes.create_string_buffer(4096)
+    fd = bpf(7, BpfObject(path=ctypes.addressof(path)))
+    element = BpfElement(fd=fd, key=ctypes.addressof(key), value=ctypes.addressof(value))
+    bpf(1, element)
+    value[offset] = bytes([value[offset][0] ^ 0x55])
+    bpf(2, element)
+    os.close(fd)
+
+
+def killed_with_binds(store):
+    """Nobody has read them: there are 30 of them."""
+    r = Recorder(store)
+    await_synced(r, store)
+    barrier(store)
+    r.end(signal.SIGKILL)
+    for _ in range(10):
+        listener(7020).close()
+    return sets()
+
+
+def of_another_abi(store):
+    old = killed_with_binds(store)
+    about_change(old[0], 4)
+    r = Recorder(store)
+    await_starts(store, 2)
+    barrier(store)
+    fact("hooks whose records cannot be read are said to be another build's", "were another build's" in r.said(), r.said())
+    fact("they are gone, and a set of our own is there", len(sets()) == 1 and sets() != old, old, sets())
+    begun = [e["stream"] for e in events(store) if e["action"] == "start"]
+    fact("a new stream begins", len(set(begun)) == 2, begun)
+    lost = [e for e in events(store) if e["action"] == "lost" and e["stream"] == begun[-1]]
+    fact("what they had not told is counted as lost", sum(e["count"] for e in lost if e.get("where") == "ring") >= 30, lost)
+    told_of_it = [e["action"] for e in events(store, "port", "7020", "netns", recording.NETNS) if e.get("socket")]
+    fact("and is not told", told_of_it == [], told_of_it)
+    r.end(signal.SIGKILL)
+    held = listener(7021)
+    r = Recorder(store)
+    await_starts(store, 3)
+    seen = [e["action"] for e in events(store, "port", "7021", "netns", recording.NETNS) if e.get("socket")]
+    again = [e for e in events(store) if e["action"] == "lost" and e["stream"] == begun[-1]]
+    fact("from then on it is as ever, and the loss is told once", seen == ["bind", "listen"] and len(again) == len(lost), seen, again)
+    held.close()
+    barrier(store)
+    r.end()
+    unpin()
+
+
+def not_whole(store):
+    for name, change in (("half made", lambda old: os.unlink(os.path.join(pins, old, "about"))),
+                         ("of another version", lambda old: about_change(old, 0))):
+        old = killed_with_binds(store)
+        n = sum(1 for e in events(store) if e["action"] == "start")
+        change(old[0])
+        r = Recorder(store)
+        await_starts(store, n + 1)
+        barrier(store)
+        fact(f"a set that is {name} is taken off, and it is said", "1 sets of hooks" in r.said() and "were taken off" in r.said() and
+             len(sets()) == 1 and sets() != old, r.said(), old, sets())
+        r.end()
+        unpin()
+
+
+sys.exit(recording.run([own_bpffs(part) for part in (killed, stopped, lingering, overflow, replaced, of_another_abi, not_whole)]))
