@@ -313,7 +313,7 @@ def await_starts(store, n):
 
     def is_last(e):
         if e["action"] == "start":
-            seen.add(e["seq"])
+            seen.add((e["stream"], e["seq"]))
         return len(seen) == n
     return await_history(store, is_last)
 
