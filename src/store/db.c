@@ -123,8 +123,7 @@ static int file_open(const char *path, enum db_mode mode, struct stat *ret, int 
 	r = file_lock(path, fd);
 	if (r)
 		return r;
-	*ret_lock = fd;
-	fd = -1;
+	*ret_lock = take_fd(fd);
 	return 0;
 }
 
