@@ -6,8 +6,8 @@ portlog=${PORTLOG:-build/portlog}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 chmod 755 "$dir"
-n=0
-n_failed=0
+. tests/live/lib/tap.sh
+shown=("$dir/err")
 
 # Run portlog with these words: status, $dir/out and $dir/err. What should end at once but traces is ended here, with 124.
 run()
@@ -16,26 +16,6 @@ run()
 	status=$?
 }
 
-# report FACT PROBLEM: an empty problem is a success.
-report()
-{
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-		return
-	fi
-	n_failed=$((n_failed + 1))
-	echo "not ok $n - $1"
-	printf '%s\n' "$2" | sed 's/^/# /'
-	sed 's/^/# stderr: /' "$dir/err" | cat -v
-}
-
-# check COMMAND...: the problem, if the command fails
-problem=
-check()
-{
-	"$@" || problem="$problem${problem:+$'\n'}not so: $*"
-}
 has() { grep -qF -- "$2" "$dir/$1"; }
 lacks() { ! grep -qE -- "$2" "$dir/$1"; }
 is_empty() { [ ! -s "$dir/$1" ]; }
@@ -377,5 +357,4 @@ else
 	echo "ok $n - without root it says so in two lines at most # SKIP cannot run it as an ordinary user"
 fi
 
-echo "1..$n"
-[ "$n_failed" = 0 ]
+end

@@ -6,25 +6,8 @@ portlog=${PORTLOG:-build/portlog}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 chmod 755 "$dir"
-n=0
-n_failed=0
-problem=
-
-check() { "$@" || problem="$problem${problem:+$'\n'}not so: $*"; }
-report()
-{
-	n=$((n + 1))
-	if [ -z "$problem" ]; then
-		echo "ok $n - $1"
-	else
-		n_failed=$((n_failed + 1))
-		echo "not ok $n - $1"
-		printf '%s\n' "$problem" | sed 's/^/# /'
-		sed 's/^/# out: /' "$dir/out" | cat -v | tail -n 60
-	fi
-	problem=
-}
-skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
+. tests/live/lib/tap.sh
+shown=("$dir/out")
 
 # Run doctor by way of COMMAND...: status, $dir/out, $dir/err
 doctor() { timeout 60 "$@" > "$dir/out" 2> "$dir/err" < /dev/null; status=$?; }
@@ -43,11 +26,7 @@ every_line_has_a_level()
 	! sed '$d' "$dir/out" | grep -qvE '^(ok   |warn |FAIL )|^ {26}(lost: |fix:  |      )?[^ ]'
 }
 
-if [ "$(id -u)" != 0 ]; then
-	skip "doctor" "needs root"
-	echo "1..1"
-	exit 0
-fi
+[ "$(id -u)" = 0 ] || skip_all doctor "needs root"
 
 "$portlog" --duration 1ms -j > "$dir/trace" 2> /dev/null
 traces=$?
@@ -163,5 +142,4 @@ else
 	skip "its JSON is valid by the published schema" "python3-jsonschema is not installed"
 fi
 
-echo "1..$n"
-[ "$n_failed" = 0 ]
+end

@@ -4,29 +4,13 @@
 cd "$(dirname "$0")/../.." || exit 1
 portlog=${PORTLOG:-build/portlog}
 errand=$(readlink -f "${BUILD:-build}/tests/live/errand")
-if [ "$(id -u)" != 0 ]; then
-	echo "ok 1 - few open files # SKIP needs root"
-	echo 1..1
-	exit 0
-fi
+. tests/live/lib/tap.sh
+[ "$(id -u)" = 0 ] || skip_all "few open files" "needs root"
 if [ -z "${LIMITS_T_NETNS:-}" ]; then
 	LIMITS_T_NETNS=1 exec "$errand" netns "$0" "$@"
 fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-n=0 n_failed=0
-
-report()
-{
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-		return
-	fi
-	n_failed=$((n_failed + 1))
-	echo "not ok $n - $1"
-	printf '%s\n' "$2" | sed 's/^/# /'
-}
 
 # tried OPTION FILES WORDS...: status, $dir/out and $dir/err of portlog with that limit
 tried()
@@ -40,9 +24,7 @@ tried()
 said() { printf '%s\n' "$*"; sed 's/^/  /' "$dir/err"; }
 
 if tried -n 1024 list; grep -q "load the BPF iterators" "$dir/err"; then
-	echo "ok 1 - few open files # SKIP needs BPF: $(head -n 1 "$dir/err")"
-	echo 1..1
-	exit 0
+	skip_all "few open files" "needs BPF: $(head -n 1 "$dir/err")"
 fi
 
 problem=
@@ -76,5 +58,4 @@ status=$?
 [ "$status" -eq 0 ] && [ "$(cat "$dir/out")" = "$want" ] || problem=$(said "status $status: $(tr '\n' ' ' < "$dir/out")")
 report "a command of run has the limits of its caller" "$problem"
 
-echo "1..$n"
-[ "$n_failed" -eq 0 ]
+end

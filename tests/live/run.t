@@ -4,11 +4,8 @@
 cd "$(dirname "$0")/../.." || exit 1
 portlog=$(readlink -f "${PORTLOG:-build/portlog}")
 errand=$(readlink -f "${BUILD:-build}/tests/live/errand")
-if [ "$(id -u)" != 0 ]; then
-	echo "ok 1 - portlog run # SKIP needs root"
-	echo 1..1
-	exit 0
-fi
+. tests/live/lib/tap.sh
+[ "$(id -u)" = 0 ] || skip_all "portlog run" "needs root"
 if [ -z "${RUN_T_NETNS:-}" ]; then
 	RUN_T_NETNS=1 exec "$errand" netns "$0" "$@"
 fi
@@ -27,29 +24,7 @@ exec 9<> "$dir/never"
 chmod 777 "$dir/user"
 cd "$dir/user" || exit 1
 p=$dir/bin/portlog e=$dir/bin/errand
-n=0 n_failed=0
-
-report()
-{
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $who: $1"
-		return
-	fi
-	n_failed=$((n_failed + 1))
-	echo "not ok $n - $who: $1"
-	printf '%s\n' "$2" | sed 's/^/# /'
-	for f in out err log; do
-		[ ! -e "$f" ] || sed "s/^/# $f: /" "$f" | cat -v
-	done
-}
-skip()
-{
-	n=$((n + 1))
-	echo "ok $n - $who: $1 # SKIP $2"
-}
-problem=
-check() { "$@" || problem="$problem${problem:+$'\n'}not so: $*"; }
+shown=(out err log)
 has() { grep -qF -- "$2" "$1"; }
 lacks() { ! grep -qF -- "$2" "$1"; }
 status_is() { [ "$status" -eq "$1" ]; }
@@ -352,5 +327,4 @@ run --log /no/such/folder/log -- true
 check status_is 3
 report "bad usage is refused before anything starts" "$problem"
 
-echo "1..$n"
-[ "$n_failed" = 0 ]
+end
