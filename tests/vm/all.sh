@@ -70,77 +70,96 @@ doctor()
 	sed 's/^/# /' "$output"
 }
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mkdir "$work/payload"
-if ! cp "$static/portlog" "$static/actor" "$static/errand" "$static/list" "$static/verdict" "$static/wait" "$here/command.sh" "$here/pin.sh" "$here/clock.sh" "$work/payload/"; then
-	echo "Bail out! no static programs: run \"make static\""
-	exit 1
-fi
+programs=(portlog actor errand list verdict wait)
 
-while read -r suite <&3; do
-	case $suite in "" | "#"*) continue ;; esac
-	[ -z "${VM_KERNELS:-}" ] || [[ " $VM_KERNELS " == *" $suite "* ]] || continue
-	if ! dir=$("$here/fetch.sh" "$suite" 2> "$work/why"); then
-		result ok "kernel of $suite # SKIP cannot be fetched: $(tail -n 1 "$work/why")"
-		continue
-	fi
-	n_kernels=$((n_kernels + 1))
-	release=$(sed 's/[-+].*//' "$dir/release")
+# guest SUITE SECONDS COMMAND: a machine that executes it; its output, and its status
+guest()
+{
+	echo "$3" > "$work/payload/run.sh"
+	"$here/run.sh" "$1" "$work/payload" "$2" > "$work/output" 2>&1
+}
+
+# kernel SUITE RELEASE: all that is tested on one, as results
+kernel()
+{
+	local suite=$1 release=$2 hooks start seconds=${VM_TIMEOUT:-300}
 
 	# Copied alone into an empty root: no library, no loader, no /proc.
-	cat > "$work/payload/run.sh" << 'SH'
-mkdir /empty && cp /t/portlog /empty/ && chroot /empty /portlog --version
-SH
-	if "$here/run.sh" "$suite" "$work/payload" 60 > "$work/output" 2>&1; then
+	if guest "$suite" 60 "mkdir /empty && cp /t/portlog /empty/ && chroot /empty /portlog --version"; then
 		result ok "$release: the static program runs alone in an empty root"
 	else
 		result "not ok" "$release: the static program runs alone in an empty root"
 		sed 's/^/# /' "$work/output"
 	fi
-
-	echo "exec /t/list /t/portlog --must-start" > "$work/payload/run.sh"
-	"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+	guest "$suite" "$seconds" "exec /t/list /t/portlog --must-start"
 	report "$release list" $? "$work/output"
-
-	echo "exec /t/verdict --rounds 25 --must-run" > "$work/payload/run.sh"
-	"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+	guest "$suite" "$seconds" "exec /t/verdict --rounds 25 --must-run"
 	report "$release verdict" $? "$work/output"
-
-	echo "exec /t/portlog doctor -j" > "$work/payload/run.sh"
-	"$here/run.sh" "$suite" "$work/payload" 60 > "$work/output" 2>&1
+	guest "$suite" 60 "exec /t/portlog doctor -j"
 	doctor "$release doctor" $? "$suite" "$work/output"
-
-	echo "exec /t/wait /t/portlog --must-start" > "$work/payload/run.sh"
-	"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+	guest "$suite" "$seconds" "exec /t/wait /t/portlog --must-start"
 	report "$release wait" $? "$work/output"
 
 	# The oldest, which cannot pin all, and the newest.
 	if [ "$suite" = bullseye ] || [ "$suite" = sid ]; then
-		echo "exec sh /t/pin.sh $suite" > "$work/payload/run.sh"
-		"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+		guest "$suite" "$seconds" "exec sh /t/pin.sh $suite"
 		report "$release" $? "$work/output"
 	fi
-
 	# Of this the kernel does nothing that another one would not.
 	if [ "$suite" = trixie ]; then
-		echo "exec sh /t/clock.sh" > "$work/payload/run.sh"
-		"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+		guest "$suite" "$seconds" "exec sh /t/clock.sh"
 		report "$release" $? "$work/output"
 	fi
 
 	for hooks in ${VM_HOOKS-fexit tracepoint}; do
-		echo "exec /t/actor --portlog /t/portlog --hooks $hooks --must-start" > "$work/payload/run.sh"
 		start=$SECONDS
-		"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+		guest "$suite" "$seconds" "exec /t/actor --portlog /t/portlog --hooks $hooks --must-start"
 		report "$release $hooks" $? "$work/output"
 		echo "# $release $hooks: $((SECONDS - start)) s"
-
-		echo "exec sh /t/command.sh $hooks" > "$work/payload/run.sh"
-		"$here/run.sh" "$suite" "$work/payload" "${VM_TIMEOUT:-300}" > "$work/output" 2>&1
+		guest "$suite" "$seconds" "exec sh /t/command.sh $hooks"
 		report "$release $hooks" $? "$work/output"
 	done
+}
+
+all=$(mktemp -d)
+trap 'rm -rf "$all"' EXIT
+suites=()
+while read -r suite <&3; do
+	case $suite in "" | "#"*) continue ;; esac
+	[ -z "${VM_KERNELS:-}" ] || [[ " $VM_KERNELS " == *" $suite "* ]] || continue
+	if ! dir=$("$here/fetch.sh" "$suite" 2> "$all/why"); then
+		result ok "kernel of $suite # SKIP cannot be fetched: $(tail -n 1 "$all/why")"
+		continue
+	fi
+	n_kernels=$((n_kernels + 1))
+	suites+=("$suite")
+	mkdir -p "$all/$suite/payload"
+	if ! cp "${programs[@]/#/$static/}" "$here"/{command,pin,clock}.sh "$all/$suite/payload/"; then
+		echo "Bail out! no static programs: run \"make static\""
+		exit 1
+	fi
+	sed 's/[-+].*//' "$dir/release" > "$all/$suite/release"
 done 3< "$here/kernels"
+
+# Each has one processor: as many at a time as there are here, at most two.
+jobs=$(nproc)
+[ "$jobs" -le 2 ] || jobs=2
+running=0
+for suite in "${suites[@]}"; do
+	[ "$running" -lt "$jobs" ] || { wait -n; running=$((running - 1)); }
+	(work=$all/$suite && kernel "$suite" "$(< "$work/release")" > "$work/results") &
+	running=$((running + 1))
+done
+wait
+for suite in "${suites[@]}"; do
+	while IFS= read -r line; do
+		case $line in
+		"not ok "*) result "not ok" "${line#not ok * - }" ;;
+		"ok "*) result ok "${line#ok * - }" ;;
+		*) printf '%s\n' "$line" ;;
+		esac
+	done < "$all/$suite/results"
+done
 
 if [ "$n_kernels" -lt "${VM_MIN:-0}" ]; then
 	result "not ok" "at least $VM_MIN kernels"
