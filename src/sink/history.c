@@ -59,7 +59,7 @@ int history_set_aside(const char *path, bool was_open)
 /* @r is forwarded: of a damaged file the error is told, then the next one is begun. */
 static int file_failed(struct history *h, int r)
 {
-	if (r == -ESTALE)
+	if (r == -ESTALE && h->store)
 		store_leave(h->store);
 	if (r != -EBADMSG)
 		return r;
@@ -68,16 +68,28 @@ static int file_failed(struct history *h, int r)
 	return r;
 }
 
+static int64_t wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * (int64_t)NS_PER_S + ts.tv_nsec;
+}
+
 /* Another file may be there than the one that this run's events went to. */
 static int file_open(struct history *h, const struct view *v)
 {
 	bool has = true;
 	int r = store_open(h->o.path, &h->store);
 
+	if (!r)
+		r = store_clock_begin(h->store, wall_ns());
 	if (!r && h->kept)
 		r = store_has(h->store, v, h->kept_seq, &has);
-	if (r)
+	if (r) {
+		h->store = store_close(h->store);
 		return r;
+	}
 	h->was_open = true;
 	if (!has) {
 		h->lost += h->kept;
@@ -185,14 +197,6 @@ static uint64_t history_lost(void *state)
 	struct history *h = state;
 
 	return h->lost;
-}
-
-static int64_t wall_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * (int64_t)NS_PER_S + ts.tv_nsec;
 }
 
 /* 0 or negative errno; *next_ns: not later than when it is to be asked again. */

@@ -292,6 +292,20 @@ static int retain_step(struct store *s, const struct due *d, bool *ret_more)
 	return 0;
 }
 
+int store_clock_begin(struct store *s, int64_t now_ns)
+{
+	int64_t kept_ns;
+	int r = mark_get(s, MARK_TIME, &kept_ns);
+
+	if (!r && !kept_ns) {
+		kept_ns = larger(now_ns, CLOCK_LEAST_NS);
+		r = mark_set(s, MARK_TIME, kept_ns);
+	}
+	if (!r)
+		s->retainer->clock_kept_ns = kept_ns;
+	return r;
+}
+
 /*
  * A clock that says that a month has gone by may be wrong, for as long as nobody has set it right, and what is deleted does
  * not come back. So it is believed a day an hour.
@@ -305,8 +319,8 @@ static int clock_follow(struct store *s, int64_t now_ns, uint64_t up_ns)
 	int r = 0;
 
 	if (!rt->clock_ns) {
-		r = mark_get(s, MARK_TIME, &rt->clock_kept_ns);
-		rt->clock_ns = rt->clock_kept_ns ?: larger(now_ns, CLOCK_LEAST_NS);
+		r = store_clock_begin(s, now_ns);
+		rt->clock_ns = rt->clock_kept_ns;
 		most = 0;
 	}
 	rt->up_ns = up_ns;

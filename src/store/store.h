@@ -69,6 +69,8 @@ struct store_limits {
 int store_retain(struct store *s, const struct store_limits *limits, int64_t now_ns, uint64_t up_ns,
 		 bool *ret_more);
 #define STORE_CATCH_UP 24
+/* What store_retain() takes the time for at first, unless the file knows: before a clock that is wrong later can be asked. */
+int store_clock_begin(struct store *s, int64_t now_ns);
 int store_bytes(struct store *s, uint64_t *ret); /* that hold data; the file may be larger */
 
 /* ---- reading ---- */

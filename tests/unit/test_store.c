@@ -828,6 +828,22 @@ static void a_clock_far_ahead_does_not_make_the_history_old(void **state)
 	assert_int_equal(count_of(p), 3 + 1);
 }
 
+static void a_clock_that_was_set_before_retention_is_looked_at_does_not_either(void **state)
+{
+	static const struct store_limits month = { .age_ns = 30ull * 86400 * 1000000000 };
+	struct place *p = *state;
+
+	open_store(p);
+	assert_int_equal(store_clock_begin(p->store, wall_of(0)), 0);
+	put_boot_without_a_clock(p, "aaaaaaaaaaaaaaaa", 1000);
+	p->store = store_close(p->store);
+	open_store(p);
+	assert_int_equal(store_clock_begin(p->store, wall_of(365 * DAY_MS)), 0);
+	put(p, with_clock(bind_ok(.port = 81, .seq = 6, .at_ms = HOUR_MS), 365 * DAY_MS));
+	retain_all(p, &month, 365 * DAY_MS);
+	assert_int_equal(count_of(p), 6);
+}
+
 static void an_id_is_used_once(void **state)
 {
 	static const struct store_limits second = { .age_ns = 1000000000 };
@@ -1111,6 +1127,7 @@ int main(void)
 		TEST(a_run_that_began_in_the_future_is_found_when_the_clock_is_right),
 		TEST(a_boot_without_a_clock_does_not_make_the_history_old),
 		TEST(a_clock_far_ahead_does_not_make_the_history_old),
+		TEST(a_clock_that_was_set_before_retention_is_looked_at_does_not_either),
 		TEST(an_id_is_used_once),
 		TEST(failures_and_listens_outlive_the_rest),
 		TEST(what_was_held_long_goes_when_it_is_let_go),

@@ -184,8 +184,10 @@ n_before=$(told | wc -l)
 # It looks for what is too old every ten seconds; that announces itself nowhere.
 until awk -v begun="$begun" '{ exit $1 < begun + 11 }' /proc/uptime; do usleep 100000; done
 told | grep '"port":4100,' > why
-[ "$(wc -l < why)" = 3 ] && stop && record && act && [ "$(told | wc -l)" = $((n_before + 8)) ]
-report "nothing is taken for old, and the next recorder goes on"
+[ "$(wc -l < why)" = 3 ]
+report "nothing is taken for old"
+stop && record && act && [ "$(told | wc -l)" = $((n_before + 8)) ]
+report "the next recorder goes on"
 set_by -"$year" && act
 report "a year back is told"
 right_again=$(clock)
