@@ -19,7 +19,8 @@ struct ring {
 	uint64_t read;            /* our position */
 	bool held;                /* what was read stays until it is released */
 	uint64_t *consumer;       /* what is released to the producers; one page, writable */
-	const uint64_t *producer; /* theirs; one page, then the data twice */
+	const uint64_t *producer; /* theirs; one page, then the data, then the data again */
+	size_t mapped;            /* of the data: what lies behind its end is the beginning, for a record that wraps */
 	const unsigned char *data;
 };
 
@@ -30,7 +31,7 @@ struct ring *ring_close(struct ring *r)
 	if (r->consumer)
 		munmap(r->consumer, r->page);
 	if (r->producer)
-		munmap((void *)r->producer, r->page + 2 * r->size);
+		munmap((void *)r->producer, r->page + r->mapped);
 	free(r);
 	return NULL;
 }
@@ -45,10 +46,11 @@ int ring_open(int map_fd, size_t size, struct ring **ret)
 	r->fd = map_fd;
 	r->size = size;
 	r->page = (size_t)sysconf(_SC_PAGESIZE);
+	r->mapped = size + (size < RING_RECORD_MAX ? size : RING_RECORD_MAX);
 	map = mmap(NULL, r->page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
 	if (map != MAP_FAILED) {
 		r->consumer = map;
-		map = mmap(NULL, r->page + 2 * size, PROT_READ, MAP_SHARED, map_fd, (off_t)r->page);
+		map = mmap(NULL, r->page + r->mapped, PROT_READ, MAP_SHARED, map_fd, (off_t)r->page);
 	}
 	if (map == MAP_FAILED) {
 		int error = -errno;
@@ -61,6 +63,14 @@ int ring_open(int map_fd, size_t size, struct ring **ret)
 	r->read = ring_released(r);
 	*ret = r;
 	return 0;
+}
+
+/* What can be seen of a record of @len bytes at @head. */
+static size_t seen_of(const struct ring *r, const unsigned char *head, size_t len)
+{
+	size_t most = r->mapped - (size_t)(head - r->data) - BPF_RINGBUF_HDR_SZ;
+
+	return len < most ? len : most;
 }
 
 int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *data, size_t len), void *arg,
@@ -79,7 +89,7 @@ int ring_drain(struct ring *r, size_t max, int (*each)(void *arg, const void *da
 			break;
 		r->read += ring_record_size(len);
 		if (!(word & BPF_RINGBUF_DISCARD_BIT)) {
-			result = each(arg, head + BPF_RINGBUF_HDR_SZ, len);
+			result = each(arg, head + BPF_RINGBUF_HDR_SZ, seen_of(r, head, len));
 			n++;
 		}
 		if (!r->held && n % RELEASE_EVERY == 0)

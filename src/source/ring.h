@@ -13,6 +13,8 @@
 
 struct ring;
 
+#define RING_RECORD_MAX 65536 /* bytes; the end of a longer one that wraps is not handed over */
+
 int ring_open(int map_fd, size_t size, struct ring **ret); /* 0 or negative errno with a story */
 struct ring *ring_close(struct ring *r);                   /* NULL is fine; always returns NULL */
 

@@ -31,14 +31,14 @@ struct fake {
 	int stop_with;
 };
 
-static int setup(void **state)
+static int setup_of(void **state, size_t pages)
 {
 	static struct fake f;
 	unsigned char *map;
 
 	memset(&f, 0, sizeof(f));
 	f.page = (size_t)sysconf(_SC_PAGESIZE);
-	f.size = f.page;
+	f.size = pages * f.page;
 	f.fd = memfd_create("ring", MFD_CLOEXEC);
 	if (f.fd < 0 || ftruncate(f.fd, (off_t)(2 * f.page + 2 * f.size)))
 		return -1;
@@ -50,6 +50,16 @@ static int setup(void **state)
 	f.data = map + 2 * f.page;
 	*state = &f;
 	return ring_open(f.fd, f.size, &f.ring);
+}
+
+static int setup(void **state)
+{
+	return setup_of(state, 1);
+}
+
+static int setup_large(void **state)
+{
+	return setup_of(state, 64);
 }
 
 static int teardown(void **state)
@@ -262,6 +272,31 @@ static void a_record_may_fill_the_ring(void **state)
 	assert_true(ring_is_empty(f->ring));
 }
 
+static void the_longest_record_wraps_in_one_piece(void **state)
+{
+	struct fake *f = *state;
+
+	produce(f, 'a', (uint32_t)f->size - BPF_RINGBUF_HDR_SZ - 16, 0);
+	assert_int_equal(drain(f, 10), 1);
+	produce(f, 'b', RING_RECORD_MAX, 0);
+	assert_int_equal(drain(f, 10), 1);
+	assert_int_equal(f->lens[1], RING_RECORD_MAX);
+}
+
+/* No program of ours makes one. It is of the wrong size for who decodes it, not one that is read behind what is mapped. */
+static void a_longer_record_that_wraps_is_handed_over_as_far_as_it_is_seen(void **state)
+{
+	struct fake *f = *state;
+
+	produce(f, 'a', (uint32_t)f->size - BPF_RINGBUF_HDR_SZ - 16, 0);
+	assert_int_equal(drain(f, 10), 1);
+	produce(f, 'b', 2 * RING_RECORD_MAX, 0);
+	produce(f, 'c', 8, 0);
+	assert_int_equal(drain(f, 10), 2);
+	assert_int_equal(f->lens[1], RING_RECORD_MAX + 8);
+	assert_int_equal(f->lens[2], 8);
+}
+
 static void positions_go_on_over_many_rounds(void **state)
 {
 	struct fake *f = *state;
@@ -441,6 +476,7 @@ static void what_is_no_ring_is_an_error(void **state)
 }
 
 #define RING_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define LARGE_RING_TEST(name) cmocka_unit_test_setup_teardown(name, setup_large, teardown)
 
 int main(void)
 {
@@ -455,6 +491,8 @@ int main(void)
 		RING_TEST(who_is_handed_a_record_may_stop_there_and_go_on_later),
 		RING_TEST(a_record_that_wraps_is_one_piece),
 		RING_TEST(a_record_may_fill_the_ring),
+		LARGE_RING_TEST(the_longest_record_wraps_in_one_piece),
+		LARGE_RING_TEST(a_longer_record_that_wraps_is_handed_over_as_far_as_it_is_seen),
 		RING_TEST(positions_go_on_over_many_rounds),
 		RING_TEST(a_long_drain_gives_room_back_on_its_way),
 		RING_TEST(what_comes_while_draining_is_handed_over_too),
