@@ -24,7 +24,7 @@
 #include "util/parse.h"
 #include "util/privileges.h"
 
-#define QUEUE_BYTES (10 << 20) /* events that wait for the disk: some ten thousand */
+#define QUEUE_BYTES (8 << 20) /* events that wait for the disk: some five thousand */
 #define PIN_DEFAULT "/sys/fs/bpf/portlog"
 #define DAY_NS (86400 * 1000000000ull)
 

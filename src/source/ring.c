@@ -20,7 +20,7 @@ struct ring {
 	bool held;                /* what was read stays until it is released */
 	uint64_t *consumer;       /* what is released to the producers; one page, writable */
 	const uint64_t *producer; /* theirs; one page, then the data, then the data again */
-	size_t mapped;            /* of the data: what lies behind its end is the beginning, for a record that wraps */
+	size_t mapped; /* of the data: what lies behind its end is the beginning, for a record that wraps */
 	const unsigned char *data;
 };
 

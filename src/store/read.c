@@ -20,15 +20,9 @@
 /* clang-format off */
 enum statement {
 	GET_NAME, GET_ADDRESS, GET_NETNS, GET_PROCESS, GET_STREAM, GET_DETAILS, GET_COUNTS, GET_FAILURE, GET_HOLDERS, GET_OWNERS,
-	GET_BOUND_BY, GET_BOOT, EACH, EACH_REVERSE, GET_RECORD, MOMENT_AT, ID_AT, SPAN_AT, UPTIME_AT, LAST_ID, STREAMS, STREAM_END, INTERVALS_ALL, INTERVALS_PORT,
-	INTERVALS_ALL_REVERSE, INTERVALS_PORT_REVERSE, NEXT_INTERVAL,
-	EACH_PORT, EACH_PORT_REVERSE, N_STATEMENTS
+	GET_BOUND_BY, GET_BOOT, GET_RECORD, MOMENT_AT, ID_AT, SPAN_AT, UPTIME_AT, LAST_ID, STREAMS, STREAM_END, N_STATEMENTS
 };
 
-#define INTERVAL_COLUMNS "SELECT opened, socket, listened, closed, ended, port, udp, netns FROM intervals WHERE "
-/* Parameters: 1 to, 2 from, 3 the port. What is in the index alone decides which rows are read. */
-#define INTERVAL_OVERLAPS " opened <= ?1 AND (closed IS NULL OR closed > ?2) ORDER BY opened"
-#define OPENED_ON_PORT "SELECT opened FROM intervals INDEXED BY intervals_port WHERE port = ?3 AND opened <= ?1 AND closed "
 static const char *const statements[N_STATEMENTS] = {
 	[GET_NAME] = "SELECT name FROM names WHERE id = ?",
 	[GET_ADDRESS] = "SELECT family, addr FROM addresses WHERE id = ?",
@@ -43,10 +37,6 @@ static const char *const statements[N_STATEMENTS] = {
 	[GET_OWNERS] = "SELECT * FROM owners WHERE record = ? ORDER BY rank",
 	[GET_BOUND_BY] = "SELECT * FROM bound_by WHERE record = ?",
 	[GET_BOOT] = "SELECT userspace, sysinit, network, finished FROM boots WHERE boot_id = ?",
-	[EACH] = "SELECT * FROM records WHERE id > ? AND id <= ? ORDER BY id",
-	[EACH_REVERSE] = "SELECT * FROM records WHERE id > ? AND id <= ? ORDER BY id DESC",
-	[EACH_PORT] = "SELECT * FROM records WHERE port = ? AND id > ? AND id <= ? ORDER BY id",
-	[EACH_PORT_REVERSE] = "SELECT * FROM records WHERE port = ? AND id > ? AND id <= ? ORDER BY id DESC",
 	[GET_RECORD] = "SELECT * FROM records WHERE id = ?",
 	[MOMENT_AT] = "SELECT id FROM moments WHERE time <= ? ORDER BY time DESC, id DESC LIMIT 1",
 	[ID_AT] = "SELECT id, time FROM records WHERE id >= ?1 AND"
@@ -60,22 +50,6 @@ static const char *const statements[N_STATEMENTS] = {
 	[STREAM_END] = "SELECT a.id, a.time, z.id, z.time, z.action FROM"
 		       " (SELECT id, time FROM records WHERE id > ? ORDER BY id LIMIT 1) a,"
 		       " (SELECT id, time, action FROM records WHERE id <= ? ORDER BY id DESC LIMIT 1) z",
-	[INTERVALS_ALL] = INTERVAL_COLUMNS INTERVAL_OVERLAPS,
-	[INTERVALS_PORT] = INTERVAL_COLUMNS "opened IN (" OPENED_ON_PORT "> ?2 UNION ALL " OPENED_ON_PORT
-			   "IS NULL) ORDER BY opened",
-	[INTERVALS_ALL_REVERSE] = INTERVAL_COLUMNS INTERVAL_OVERLAPS " DESC",
-	[INTERVALS_PORT_REVERSE] = INTERVAL_COLUMNS "opened IN (" OPENED_ON_PORT "> ?2 UNION ALL " OPENED_ON_PORT
-				   "IS NULL) ORDER BY opened DESC",
-	/*
-	 * Parameters: 1 port, 2 udp, 3 netns, 4 opened, 5 closed. Who shared the address and had it longer came next as well.
-	 * The port's records are walked in their order; in the index of intervals all those of the port would have to be sorted.
-	 */
-	[NEXT_INTERVAL] = "SELECT i.opened FROM records r INDEXED BY records_port CROSS JOIN intervals i ON i.opened = r.id"
-			  " WHERE r.port = ?1 AND r.id > ?4 AND i.udp = ?2 AND (i.closed IS NULL OR i.closed > ?5)"
-			  " AND (r.id >= ?5 OR r.addr IS (SELECT addr FROM records WHERE id = ?4))"
-			  " AND (i.netns IS ?3 OR i.netns IN"
-			  " (SELECT id FROM namespaces WHERE inode = (SELECT inode FROM namespaces WHERE id = ?3)))"
-			  " ORDER BY r.id LIMIT 1",
 };
 /* clang-format on */
 
@@ -671,7 +645,7 @@ static int row_get(struct store *s, struct query *q, int64_t id, struct view *v)
 	return r;
 }
 
-static int row_tell(struct store *s, struct query *q, store_fn *fn, void *arg)
+int reader_tell(struct store *s, struct query *q, store_fn *fn, void *arg)
 {
 	int64_t id = query_get(q, 0);
 	struct view v;
@@ -689,7 +663,7 @@ int store_record(struct store *s, int64_t id, store_fn *fn, void *arg)
 	r = query_step(q);
 	if (r != QUERY_ROW)
 		return r ? r : -ENOENT;
-	r = row_tell(s, q, fn, arg);
+	r = reader_tell(s, q, fn, arg);
 	query_reset(q);
 	return r;
 }
@@ -702,57 +676,6 @@ int reader_process(struct store *s, int64_t id, const struct process **ret)
 	things_trim(s->reader);
 	r = process_get(s->reader, id, &th);
 	*ret = th ? &th->process : NULL;
-	return r;
-}
-
-/* ---- walks ---- */
-
-static bool port_asked(const uint8_t *ports, unsigned port)
-{
-	return !ports || ports[port / 8] >> (port % 8) & 1;
-}
-
-/* The one port that is asked for; -1: none or several. */
-static int only_port(const uint8_t *ports)
-{
-	int only = -1;
-
-	for (unsigned i = 0; ports && i < 65536 / 8; i++) {
-		if (!ports[i])
-			continue;
-		if (only >= 0 || ports[i] & (ports[i] - 1))
-			return -1;
-		only = (int)(i * 8) + __builtin_ctz(ports[i]);
-	}
-	return only;
-}
-
-static int port_column(struct query *q)
-{
-	return query_is_null(q, 14) ? -1 : (int)query_get(q, 14);
-}
-
-int store_each(struct store *s, const struct store_query *sq, store_fn *fn, void *arg)
-{
-	int only = only_port(sq->ports), at = 0, r;
-	enum statement each = only >= 0 ? (sq->reverse ? EACH_PORT_REVERSE : EACH_PORT)
-					: (sq->reverse ? EACH_REVERSE : EACH);
-	struct query *q = s->reader->q[each];
-
-	if (only >= 0)
-		query_int(q, at++, only);
-	query_int(q, at++, sq->after);
-	query_int(q, at, sq->until);
-	while ((r = query_step(q)) == QUERY_ROW) {
-		int port = port_column(q);
-
-		if (port >= 0 && !port_asked(sq->ports, (unsigned)port))
-			continue;
-		r = row_tell(s, q, fn, arg);
-		if (r)
-			break;
-	}
-	query_reset(q);
 	return r;
 }
 
@@ -1008,60 +931,6 @@ int store_boot(struct store *s, const char *boot_id, struct boot_times *ret)
 				    .finished_ns = (uint64_t)query_get(q, 3) };
 	query_reset(q);
 	return 0;
-}
-
-/* ---- intervals ---- */
-
-static int interval_next(struct store *s, struct query *row, int64_t opened, int64_t *ret)
-{
-	struct query *q = s->reader->q[NEXT_INTERVAL];
-
-	query_int(q, 0, query_get(row, 5));
-	query_int(q, 1, query_get(row, 6));
-	if (!query_is_null(row, 7))
-		query_int(q, 2, query_get(row, 7));
-	query_int(q, 3, opened);
-	query_int(q, 4, query_get(row, 3));
-	return query_number(q, ret);
-}
-
-static int interval_tell(struct store *s, struct query *q, const struct store_interval_query *iq,
-			 int (*fn)(void *arg, const struct store_interval *i), void *arg)
-{
-	struct store_interval i = { .opened = query_get(q, 0),
-				    .listened = query_get(q, 2),
-				    .closed = query_get(q, 3) };
-	int64_t ended = query_get(q, 4);
-	int r = 0;
-
-	if (!port_asked(iq->ports, (unsigned)query_get(q, 5) & 0xffff))
-		return 0;
-	i.socket = query_is_null(q, 1) ? i.opened : query_get(q, 1);
-	i.ended = ended > 0 && ended < WORDS_MAX ? s->from_file[WORDS_ENDED][ended] : ENDED_NOT;
-	if (iq->next && i.closed)
-		r = interval_next(s, q, i.opened, &i.next);
-	return r ? r : fn(arg, &i);
-}
-
-int store_intervals(struct store *s, const struct store_interval_query *iq,
-		    int (*fn)(void *arg, const struct store_interval *i), void *arg)
-{
-	int only = only_port(iq->ports), r;
-	enum statement all = iq->reverse ? INTERVALS_ALL_REVERSE : INTERVALS_ALL;
-	enum statement port = iq->reverse ? INTERVALS_PORT_REVERSE : INTERVALS_PORT;
-	struct query *q = s->reader->q[only >= 0 ? port : all];
-
-	query_int(q, 0, iq->to);
-	query_int(q, 1, iq->from);
-	if (only >= 0)
-		query_int(q, 2, only);
-	while ((r = query_step(q)) == QUERY_ROW) {
-		r = interval_tell(s, q, iq, fn, arg);
-		if (r)
-			break;
-	}
-	query_reset(q);
-	return r;
 }
 
 /* ---- opening ---- */

@@ -39,6 +39,7 @@ struct store {
 	struct writer *writer;
 	struct retainer *retainer;
 	struct reader *reader;
+	struct walker *walker;
 };
 
 /* A file may hold any number: differences of what it holds wrap, as nobody can say what else they should do. */
@@ -51,6 +52,15 @@ static inline int64_t minus(int64_t a, int64_t b)
 {
 	return (int64_t)((uint64_t)a - (uint64_t)b);
 }
+
+/*
+ * The indexes by port are cut into blocks of ids: new entries of all ports go to the newest block, whose pages stay in the cache
+ * and are written once. By port alone each event would go to a page of its own.
+ */
+#define BLOCK_BITS 16
+#define BLOCK_IDS ((int64_t)((1 << BLOCK_BITS) - 1))
+#define BLOCK_OF(id) id " >> 16" /* as in the file: an index is used by who asks in its words */
+_Static_assert(BLOCK_BITS == 16, "BLOCK_OF");
 
 /* ---- schema.c ---- */
 
@@ -121,7 +131,13 @@ int retainer_new(struct store *s);
 struct retainer *retainer_free(struct retainer *rt);
 /* ---- read.c ---- */
 int reader_process(struct store *s, int64_t id, const struct process **ret); /* NULL: no such row */
+/* The row of records that @q is at. */
+int reader_tell(struct store *s, struct query *q, store_fn *fn, void *arg);
 struct reader *reader_free(struct reader *r);
 int reader_new(struct store *s);
+
+/* ---- walk.c ---- */
+struct walker *walker_free(struct walker *w);
+int walker_new(struct store *s);
 
 #endif

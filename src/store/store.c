@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The history on disk: opening it. write.c puts events in, read.c takes them out, retain.c lets them go. */
+/* The history on disk: opening it. write.c puts events in, read.c and walk.c take them out, retain.c lets them go. */
 #include "store/store.h"
 
 #include <errno.h>
@@ -39,6 +39,7 @@ struct store *store_close(struct store *s)
 		return NULL;
 	writer_free(s->writer);
 	retainer_free(s->retainer);
+	walker_free(s->walker);
 	reader_free(s->reader);
 	db_close(s->db);
 	free(s);
@@ -55,7 +56,9 @@ static int store_prepare(struct store *s, enum db_mode mode)
 		r = writer_new(s);
 	if (!r && mode == DB_WRITE)
 		r = retainer_new(s);
-	return r ? r : reader_new(s);
+	if (!r)
+		r = reader_new(s);
+	return r ? r : walker_new(s);
 }
 
 static int open_as(const char *path, enum db_mode mode, struct store **ret)

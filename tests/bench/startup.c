@@ -98,7 +98,7 @@ static bool measure_starts(void)
 	}
 	fine = bench_report("exec to start", to_start, N_STARTS, "ms", 150);
 	fine &= bench_report("exec to synced, 10,000 sockets", to_synced, N_STARTS, "ms", 300);
-	return bench_report("resident then, beside the ring", resident, N_STARTS, "MiB", 24) && fine;
+	return bench_report("resident then", resident, N_STARTS, "MiB", 24) && fine;
 }
 
 /* A namespace in which nothing happens is all that is watched. */

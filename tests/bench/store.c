@@ -262,7 +262,7 @@ static bool measure_recorder(void)
 	resident[0] = bench_resident_mib(recorder);
 	kill(recorder, SIGTERM);
 	waitpid(recorder, NULL, 0);
-	return bench_report("a recorder after 100,000 binds, beside the ring", resident, 1, "MiB", 32);
+	return bench_report("resident memory of a recorder after 100,000 binds", resident, 1, "MiB", 32);
 }
 
 int main(void)

@@ -535,6 +535,100 @@ static void a_bind_a_listen_and_a_release_are_one_interval(void **state)
 	assert_int_equal(all.list[1].ended, ENDED_NOT);
 }
 
+/* The indexes by port are cut into blocks of 65,536 ids. */
+struct ids {
+	int64_t list[16];
+	size_t n;
+};
+
+static int id_keep(void *arg, int64_t id, const struct view *v)
+{
+	struct ids *all = arg;
+
+	assert_int_equal(v->rec->port, 80);
+	assert_true(all->n < ARRAY_SIZE(all->list));
+	all->list[all->n++] = id;
+	return 0;
+}
+
+#define FAR (1ll << 40)
+static const int64_t on_port_80[] = { 1, 65535, 65536, 131071, 131072, FAR, FAR + 65536 };
+#define N_ON_PORT_80 ARRAY_SIZE(on_port_80)
+
+/* From on_port_80[first], so many of them. */
+static void assert_each(struct place *p, const struct store_query *q, size_t first, size_t n)
+{
+	struct ids all = { .n = 0 };
+
+	assert_int_equal(store_each(p->store, q, id_keep, &all), 0);
+	assert_int_equal(all.n, n);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(all.list[i], on_port_80[q->reverse ? first + n - 1 - i : first + i]);
+}
+
+static void put_far_apart(struct place *p)
+{
+	for (size_t i = 0; i < N_ON_PORT_80; i++)
+		put(p, bind_ok(.port = 80, .seq = (uint64_t)on_port_80[i], .at_ms = (int64_t)i));
+	put(p, bind_ok(.port = 82, .seq = FAR + 65537, .at_ms = 10));
+	put(p, release_of(.port = 82, .seq = FAR + 65538, .socket_id = FAR + 65537, .at_ms = 11));
+	put(p, bind_ok(.port = 82, .seq = 2 * FAR, .at_ms = 12));
+	commit(p);
+}
+
+static void a_port_is_found_in_every_block_of_ids(void **state)
+{
+	uint8_t port_80[65536 / 8] = { [80 / 8] = 1 << 80 % 8 };
+	struct place *p = *state;
+
+	open_store(p);
+	put_far_apart(p);
+	for (int reverse = 0; reverse < 2; reverse++) {
+		assert_each(p,
+			    &(struct store_query){ .until = INT64_MAX, .ports = port_80, .reverse = reverse },
+			    0, N_ON_PORT_80);
+		assert_each(p,
+			    &(struct store_query){
+				    .after = INT64_MIN, .until = 0, .ports = port_80, .reverse = reverse },
+			    0, 0);
+		for (size_t from = 0; from < N_ON_PORT_80; from++)
+			for (size_t to = from; to < N_ON_PORT_80; to++)
+				assert_each(p,
+					    &(struct store_query){ .after = on_port_80[from] - 1,
+								   .until = on_port_80[to],
+								   .ports = port_80,
+								   .reverse = reverse },
+					    from, to - from + 1);
+	}
+}
+
+static void an_interval_is_found_in_every_block_of_ids(void **state)
+{
+	uint8_t port_80[65536 / 8] = { [80 / 8] = 1 << 80 % 8 },
+				port_82[65536 / 8] = { [82 / 8] = 1 << 82 % 8 };
+	struct store_interval_query q = { .to = INT64_MAX, .ports = port_80 };
+	struct place *p = *state;
+	struct intervals all;
+
+	open_store(p);
+	put_far_apart(p);
+	for (q.reverse = false;; q.reverse = true) {
+		all.n = 0;
+		assert_int_equal(store_intervals(p->store, &q, interval_keep, &all), 0);
+		assert_int_equal(all.n, N_ON_PORT_80);
+		for (size_t i = 0; i < all.n; i++)
+			assert_int_equal(all.list[i].opened, on_port_80[q.reverse ? all.n - 1 - i : i]);
+		if (q.reverse)
+			break;
+	}
+	all.n = 0;
+	q = (struct store_interval_query){ .to = INT64_MAX, .ports = port_82, .next = true };
+	assert_int_equal(store_intervals(p->store, &q, interval_keep, &all), 0);
+	assert_int_equal(all.n, 2);
+	assert_int_equal(all.list[0].next, 2 * FAR);
+	assert_int_equal(all.list[1].next, 0);
+}
+
 static void a_handoff_begins_an_interval_of_the_same_socket(void **state)
 {
 	struct place *p = *state;
@@ -1114,6 +1208,8 @@ int main(void)
 		TEST(a_store_without_its_tables_is_damaged),
 		TEST(a_file_that_was_moved_is_noticed),
 		TEST(a_bind_a_listen_and_a_release_are_one_interval),
+		TEST(a_port_is_found_in_every_block_of_ids),
+		TEST(an_interval_is_found_in_every_block_of_ids),
 		TEST(a_handoff_begins_an_interval_of_the_same_socket),
 		TEST(what_a_killed_recorder_left_open_is_closed_by_the_next),
 		TEST(what_a_stopped_recorder_left_open_is_closed_by_the_next),

@@ -210,18 +210,12 @@ double bench_resident_mib(pid_t pid)
 {
 	auto_fclose FILE *f = NULL;
 	char path[64], line[512];
-	bool is_map = false;
 	uint64_t kib = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		unsigned long begin, end;
-
-		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
-			is_map = strstr(line, "bpf-map");
-		else if (!is_map && !strncmp(line, "Rss:", 4))
-			kib += strtoull(line + 4, NULL, 10);
-	}
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "VmRSS:", 6))
+			kib = strtoull(line + 6, NULL, 10);
 	return (double)kib / 1024;
 }

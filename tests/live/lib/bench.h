@@ -39,7 +39,7 @@ uint64_t bench_bind(uint16_t first, unsigned n, unsigned times);
  */
 uint64_t bench_bind_from(unsigned n_children, unsigned times);
 
-/* Resident memory of @pid that is not the ring's: its pages are the map's, mapped from the kernel. */
+/* Resident memory of @pid, VmRSS of proc(5): with the pages of the ring, which are the map's. 0: it is not there. */
 double bench_resident_mib(pid_t pid);
 
 #endif
