@@ -46,7 +46,8 @@ static const char *const statements[N_STATEMENTS] = {
 		    " 9223372036854775807) FROM streams s WHERE id = (SELECT stream FROM records WHERE id >= ? ORDER BY id LIMIT 1)",
 	[UPTIME_AT] = "SELECT id, time, drift FROM records WHERE id <= ? AND id > ? ORDER BY id DESC LIMIT 1",
 	[LAST_ID] = "SELECT id FROM records ORDER BY id DESC LIMIT 1",
-	[STREAMS] = "SELECT first, lead(first, 1, 9223372036854775807) OVER (ORDER BY id), boot_id FROM streams ORDER BY id",
+	[STREAMS] = "SELECT first, lead(first, 1, 9223372036854775807) OVER (ORDER BY id), boot_id"
+		    " FROM streams ORDER BY id",
 	[STREAM_END] = "SELECT a.id, a.time, z.id, z.time, z.action FROM"
 		       " (SELECT id, time FROM records WHERE id > ? ORDER BY id LIMIT 1) a,"
 		       " (SELECT id, time, action FROM records WHERE id <= ? ORDER BY id DESC LIMIT 1) z",
