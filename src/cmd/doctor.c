@@ -83,11 +83,6 @@ static size_t count_level(const struct doctor *d, enum level level)
 
 /* ---- for people ---- */
 
-static void put_text(struct buf *b, const char *text)
-{
-	buf_visible(b, text, strlen(text));
-}
-
 /* In lines of @COLUMNS, broken at spaces, all from column @column on. */
 static void put_wrapped(struct buf *b, const char *text, size_t column)
 {
@@ -108,7 +103,7 @@ static void put_wrapped(struct buf *b, const char *text, size_t column)
 		from = b->len;
 		buf_pad(b, from, column);
 	}
-	put_text(b, text);
+	buf_puts_visible(b, text);
 	buf_putc(b, '\n');
 }
 
@@ -130,7 +125,7 @@ static void put_finding(struct buf *b, const struct finding *f)
 
 	buf_puts(b, words[f->level]);
 	buf_pad(b, from, NAME_COLUMN);
-	put_text(b, f->name);
+	buf_puts_visible(b, f->name);
 	buf_pad(b, from, TEXT_COLUMN);
 	put_wrapped(b, f->text, TEXT_COLUMN);
 	put_aside(b, "lost: ", f->lost);

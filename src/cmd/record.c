@@ -173,8 +173,8 @@ static void talk(struct buf *b)
 
 static void say_text(struct buf *b, const char *before, const char *text)
 {
-	buf_visible(b, before, strlen(before));
-	buf_visible(b, text, strlen(text));
+	buf_puts_visible(b, before);
+	buf_puts_visible(b, text);
 }
 
 static void say_line(struct buf *b, const char *before, const char *text)

@@ -254,10 +254,10 @@ static void put_taken(struct buf *b, const struct wait_scene *s, const struct ta
 	explain_taken(s, t, &x, &kind);
 	put_target(b, t);
 	buf_puts(b, ": ");
-	buf_visible(b, x.reason, strlen(x.reason));
+	buf_puts_visible(b, x.reason);
 	if (x.hint[0]) {
 		buf_puts(b, ". Try: ");
-		buf_visible(b, x.hint, strlen(x.hint));
+		buf_puts_visible(b, x.hint);
 	}
 	buf_putc(b, '\n');
 }

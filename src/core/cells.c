@@ -16,11 +16,6 @@ static void put_raw(struct buf *b, const char *text, size_t size)
 	buf_visible(b, text, strnlen(text, size));
 }
 
-static void put_text(struct buf *b, const char *text)
-{
-	buf_visible(b, text, strlen(text));
-}
-
 void cell_put_process(struct buf *b, const char comm[16], uint32_t pid)
 {
 	put_raw(b, comm, 16);
@@ -53,13 +48,13 @@ static void put_endpoint(struct buf *b, const struct record *rec)
 	endpoint_text(&rec->addr, rec->port, text, sizeof(text));
 	port = strrchr(text, ':');
 	if (!rec->iface[0] || !port) {
-		put_text(b, text);
+		buf_puts_visible(b, text);
 		return;
 	}
 	buf_visible(b, text, (size_t)(port - text));
 	buf_putc(b, '%');
 	put_raw(b, rec->iface, sizeof(rec->iface));
-	put_text(b, port);
+	buf_puts_visible(b, port);
 }
 
 static bool names_container(const struct view *v)
@@ -83,7 +78,7 @@ static bool is_elsewhere(const struct view *v)
 static void put_netns_name(struct buf *b, const struct view *v)
 {
 	if (v->netns_name)
-		put_text(b, v->netns_name);
+		buf_puts_visible(b, v->netns_name);
 	else
 		buf_u64(b, v->rec->netns);
 }
@@ -128,7 +123,7 @@ static const struct process *process_of(const struct view *v)
 void cell_user(struct buf *b, const struct view *v)
 {
 	if (v->user_name)
-		put_text(b, v->user_name);
+		buf_puts_visible(b, v->user_name);
 	else if (v->rec->has_process)
 		buf_printf(b, "uid %u", v->rec->uid);
 	else
@@ -157,7 +152,7 @@ void cell_who(struct buf *b, const struct view *v)
 	if (!is_started_service(v))
 		(void)explain_for(v->bound_by, where, sizeof(where));
 	if (*where || *explain_where(process_of(v), where, sizeof(where)))
-		put_text(b, where);
+		buf_puts_visible(b, where);
 	else if (is_nobodys(v->rec))
 		buf_putc(b, '-');
 	else

@@ -2,17 +2,10 @@
 /* Parts of sentences about one event. */
 #include "core/sentence.h"
 
-#include <string.h>
-
 #include "core/cells.h"
 #include "core/explain.h"
 #include "core/field.h"
 #include "util/buf.h"
-
-static void put_text(struct buf *b, const char *text)
-{
-	buf_visible(b, text, strlen(text));
-}
 
 void sentence_port(struct buf *b, const struct view *v, uint32_t own_netns)
 {
@@ -20,12 +13,12 @@ void sentence_port(struct buf *b, const struct view *v, uint32_t own_netns)
 
 	buf_puts(b, proto_name(v->rec->proto));
 	buf_putc(b, ' ');
-	put_text(b, endpoint_text(&v->rec->addr, v->rec->port, endpoint, sizeof(endpoint)));
+	buf_puts_visible(b, endpoint_text(&v->rec->addr, v->rec->port, endpoint, sizeof(endpoint)));
 	if (!v->rec->netns || !own_netns || v->rec->netns == own_netns)
 		return;
 	buf_puts(b, " in namespace ");
 	if (v->netns_name)
-		put_text(b, v->netns_name);
+		buf_puts_visible(b, v->netns_name);
 	else
 		buf_u64(b, v->rec->netns);
 }
@@ -42,7 +35,7 @@ void sentence_who(struct buf *b, const struct view *v)
 	if (!where[0] || v->rec->tree)
 		return;
 	buf_puts(b, " (");
-	put_text(b, where);
+	buf_puts_visible(b, where);
 	buf_putc(b, ')');
 }
 

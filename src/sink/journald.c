@@ -168,11 +168,11 @@ static void put_reason(struct buf *b, const struct explanation *e)
 		return;
 	if (e->reason[0]) {
 		buf_puts(b, ": ");
-		buf_visible(b, e->reason, strlen(e->reason));
+		buf_puts_visible(b, e->reason);
 	}
 	if (e->hint[0]) {
 		buf_puts(b, ". Try: ");
-		buf_visible(b, e->hint, strlen(e->hint));
+		buf_puts_visible(b, e->hint);
 	}
 }
 

@@ -45,11 +45,6 @@ struct report {
 	struct failures own, elsewhere;
 };
 
-static void put_text(struct buf *b, const char *text)
-{
-	buf_visible(b, text, strlen(text));
-}
-
 static char tag_of(bool tree)
 {
 	return tree ? REPORT_FAILURE : REPORT_ELSEWHERE;
@@ -62,7 +57,7 @@ static void put_more(struct buf *b, char tag, const char *before, const char *te
 	buf_putc(b, tag);
 	buf_puts(b, REPORT_INDENT);
 	buf_puts(b, before);
-	put_text(b, text);
+	buf_puts_visible(b, text);
 	buf_putc(b, '\n');
 }
 
@@ -123,7 +118,7 @@ static void put_again(struct report *r, char tag, const struct failure_key *key,
 
 	buf_putc(&r->out, tag);
 	buf_printf(&r->out, "portlog: %s ", proto_name(key->proto));
-	put_text(&r->out, endpoint_text(&key->addr, key->port, endpoint, sizeof(endpoint)));
+	buf_puts_visible(&r->out, endpoint_text(&key->addr, key->port, endpoint, sizeof(endpoint)));
 	buf_printf(&r->out, " failed %s more time%s\n", human_count(n, count), n == 1 ? "" : "s");
 }
 

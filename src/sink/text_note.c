@@ -14,11 +14,6 @@
 #define NS_PER_S 1000000000L
 #define DAY_NS (86400ULL * 1000000000ULL)
 
-static void put_text(struct buf *b, const char *text)
-{
-	buf_visible(b, text, strlen(text));
-}
-
 static void put_count(struct buf *b, uint64_t n)
 {
 	char text[HUMAN_LEN];
@@ -67,8 +62,8 @@ static void note_asked(struct buf *b, const struct view *v, const struct sink_op
 	if (!rec->asked_addr.family && (!rec->has_asked_port || !rec->asked_port))
 		return;
 	buf_puts(b, "asked for ");
-	put_text(b, endpoint_text(addr, rec->has_asked_port ? rec->asked_port : rec->port, endpoint,
-				  sizeof(endpoint)));
+	buf_puts_visible(b, endpoint_text(addr, rec->has_asked_port ? rec->asked_port : rec->port, endpoint,
+					  sizeof(endpoint)));
 }
 
 /* "3 TIME_WAIT", "1 listener": how many of a kind are left. */
@@ -253,9 +248,9 @@ void text_put_more(struct buf *b, const struct view *v, const struct sink_option
 	(void)o;
 	if (!e)
 		return;
-	put_text(b, e->reason);
+	buf_puts_visible(b, e->reason);
 	if (e->hint[0]) {
 		buf_puts(b, e->reason[0] ? ". Try: " : "Try: ");
-		put_text(b, e->hint);
+		buf_puts_visible(b, e->hint);
 	}
 }

@@ -216,6 +216,11 @@ void buf_visible(struct buf *b, const char *text, size_t len)
 	}
 }
 
+void buf_puts_visible(struct buf *b, const char *text)
+{
+	buf_visible(b, text, strlen(text));
+}
+
 /* A full pipe that must not block is waited for all the same: the line has to get out. */
 static int wait_writable(void *arg, int fd)
 {

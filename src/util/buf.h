@@ -26,6 +26,7 @@ void buf_digits(struct buf *b, uint64_t v, unsigned width); /* the last @width d
 void buf_pad(struct buf *b, size_t from, size_t width);
 /* Raw text for a terminal: control bytes and bad UTF-8 become \xHH, so nothing can move the cursor. */
 void buf_visible(struct buf *b, const char *text, size_t len);
+void buf_puts_visible(struct buf *b, const char *text); /* the same, to its NUL */
 /*
  * All of it, then reset; 0 or negative errno (-EPIPE, -ENOMEM). What could not be written stays, and is the first the
  * next time.

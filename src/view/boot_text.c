@@ -29,11 +29,6 @@
 
 /* ---- pieces ---- */
 
-static void put_text(struct buf *b, const char *text)
-{
-	buf_visible(b, text, strlen(text));
-}
-
 static void put_span(struct buf *b, uint64_t ns)
 {
 	char text[HUMAN_LEN];
@@ -105,10 +100,10 @@ static void put_owner(struct buf *b, const struct boot_row *row)
 		put_who(b, row);
 	if (by && by->service && !(unit && !strcmp(by->service, unit))) {
 		buf_puts(b, " for ");
-		put_text(b, by->service);
+		buf_puts_visible(b, by->service);
 	} else if (by && !by->service && *explain_for(by, whom, sizeof(whom))) {
 		buf_puts(b, " for ");
-		put_text(b, whom);
+		buf_puts_visible(b, whom);
 	}
 	if (row->kind == BOOT_FAILURE)
 		buf_puts(b, "  FAILED");
@@ -200,7 +195,7 @@ static void note_holder(struct buf *b, const struct boot_row *row)
 {
 	char doing[DOING_LEN];
 
-	put_text(b, explain_doing(&row->holder, row->view->rec->time_ns, doing, sizeof(doing)));
+	buf_puts_visible(b, explain_doing(&row->holder, row->view->rec->time_ns, doing, sizeof(doing)));
 	buf_puts(b, "; known from a failure alone");
 }
 
@@ -227,7 +222,7 @@ static void note_had(struct buf *b, const struct boot_row *row, const struct hol
 	if (h->kind == HOLDER_LISTENER || row->told_apart)
 		return;
 	buf_puts(b, ", ");
-	put_text(b, explain_doing(h, row->view->rec->time_ns, doing, sizeof(doing)));
+	buf_puts_visible(b, explain_doing(h, row->view->rec->time_ns, doing, sizeof(doing)));
 }
 
 /* An address that comes with the network. */
@@ -256,7 +251,7 @@ static void note_failure(struct buf *b, const struct boot *boot, const struct bo
 		note_had(b, row, h);
 	} else if (v->explanation && v->explanation->reason[0]) {
 		buf_puts(b, ": ");
-		put_text(b, v->explanation->reason);
+		buf_puts_visible(b, v->explanation->reason);
 	}
 	note_network(b, boot, v->rec);
 	if (row->times > 1) {
@@ -359,7 +354,7 @@ static void put_caveats(const struct boot *b, struct buf *out)
 static void put_heading(const struct boot *b, struct buf *out)
 {
 	buf_printf(out, "BOOT %.8s  kernel ", b->session.boot_id);
-	put_text(out, b->session.kernel);
+	buf_puts_visible(out, b->session.kernel);
 	buf_puts(out, "  ");
 	put_on(b, out);
 	buf_puts(out, "; ");
@@ -424,7 +419,7 @@ static void put_hint(struct grid *g, const char *hint)
 	for (size_t i = 0; i + 1 < g->n_columns; i++)
 		grid_cell_end(g);
 	buf_puts(&g->text, "Try: ");
-	put_text(&g->text, hint);
+	buf_puts_visible(&g->text, hint);
 	grid_line_end(g);
 }
 

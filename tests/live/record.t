@@ -77,19 +77,11 @@ def killed(store):
     r.end()
 
 
-def shared(port):
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    s.bind(("127.0.0.1", port))
-    s.listen()
-    return s
-
-
 def who_came_next(store):
     """Several at one port: who came and went meanwhile did not come next, who shared it and stayed did."""
     r = Recorder(store)
     barrier(store)
-    first, second, third = shared(7006), shared(7006), shared(7006)
+    first, second, third = (listener(7006, socket.SO_REUSEPORT) for _ in range(3))
     barrier(store)
     for s in (second, first, third):
         s.close()

@@ -114,9 +114,9 @@ def barrier(store):
     return await_history(store, lambda e: e["action"] == "release", *of_it)
 
 
-def listener(port):
+def listener(port, option=socket.SO_REUSEADDR):
     s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, option, 1)
     s.bind(("127.0.0.1", port))
     s.listen()
     return s
