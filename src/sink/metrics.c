@@ -358,18 +358,16 @@ static int metrics_fill(struct metrics *m, const struct metrics_options *o)
 	return 0;
 }
 
-/* A name that can never be a file's is better told at once. */
+/* A name that can never be a file's is better told at once. One whose folder is not there yet is waited for. */
 static int path_check(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	auto_free char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	struct stat st;
 
-	if (!folder)
-		return -ENOMEM;
-	if (!stat(path, &st) && !S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	return stat(folder, &st) ? -errno : 0;
+	if (stat(path, &st))
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISREG(st.st_mode))
+		return 0;
+	return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 }
 
 static int metrics_open(const struct sink_options *o, void **ret_state)

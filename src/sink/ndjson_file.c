@@ -209,11 +209,14 @@ static void file_close(void *state)
 	free(f);
 }
 
-/* At boot a disk may be read-only, full or ill at first: that is waited for, as for the history. A wrong name is told at once. */
+/*
+ * At boot a disk may be not there, read-only, full or ill at first: that is waited for, as for the history. What no time
+ * heals is told at once.
+ */
 static bool may_pass(int r)
 {
-	return r == -EROFS || r == -ENOSPC || r == -EDQUOT || r == -EIO || r == -ENXIO || r == -EMFILE ||
-	       r == -ENFILE;
+	return r == -ENOENT || r == -EROFS || r == -ENOSPC || r == -EDQUOT || r == -EIO || r == -ENXIO ||
+	       r == -EMFILE || r == -ENFILE;
 }
 
 static int file_new(const struct sink_options *o, void **ret_state)

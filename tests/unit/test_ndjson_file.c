@@ -150,14 +150,28 @@ static void lines_are_appended_and_only_owner_and_group_may_read(void **state)
 	assert_int_equal(st.st_mode & 0777, 0640);
 }
 
-static void a_folder_that_is_not_there_is_told_at_once(void **state)
+static void a_folder_that_is_not_there_is_waited_for(void **state)
 {
 	struct stage *s = *state;
 
-	assert_int_equal(open_sink(s, "/nowhere/x.ndjson"), -ENOENT);
-	assert_string_equal(fail_story(), "ndjson:/nowhere/x.ndjson: open: No such file or directory");
-	assert_null(s->sink);
+	assert_int_equal(rmdir(s->folder), 0);
+	assert_int_equal(open_sink(s, s->path), 0);
+	assert_int_equal(give(s, 1), 0);
+	assert_int_equal(flush(s), -ENOENT);
+	assert_string_equal(fail_story(), "open: No such file or directory");
+	assert_int_equal(mkdir(s->folder, 0700), 0);
+	assert_int_equal(again(s), 0);
+	assert_int_equal(file_check(s->path, 1), 2);
+}
+
+static void what_can_be_no_file_is_told_at_once(void **state)
+{
+	struct stage *s = *state;
+
 	assert_int_equal(open_sink(s, s->folder), -EISDIR);
+	assert_non_null(strstr(fail_story(), "open: Is a directory"));
+	assert_null(s->sink);
+	assert_int_equal(open_sink(s, "/dev/null/x"), -ENOTDIR);
 }
 
 /* A file that may not grow cuts a write in the middle, as a full disk does. */
@@ -328,7 +342,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(lines_are_appended_and_only_owner_and_group_may_read),
-		TEST(a_folder_that_is_not_there_is_told_at_once),
+		TEST(a_folder_that_is_not_there_is_waited_for),
+		TEST(what_can_be_no_file_is_told_at_once),
 		TEST(a_line_that_is_half_out_is_completed_and_no_other_comes_twice),
 		TEST(a_flush_amid_what_comes_again_is_right_too),
 		TEST(many_lines_are_not_kept_until_the_flush),
