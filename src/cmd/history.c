@@ -350,6 +350,16 @@ static int events_tell(struct history *h)
 
 /* ---- the form ---- */
 
+/* What has no place in a row of two moments is refused, not left out. */
+static int intervals_check(const struct history_opts *o)
+{
+	if (o->common.fields)
+		return fail_text(-EINVAL, "--intervals has a form of its own: not with --fields");
+	if (o->common.time == TIME_STYLE_BOOT || o->common.time == TIME_STYLE_DELTA)
+		return fail_text(-EINVAL, "--intervals shows days and times: --time local or utc");
+	return 0;
+}
+
 static int history_options(struct history *h, int argc, char **argv)
 {
 	const struct history_opts *o = h->opts;
@@ -372,7 +382,7 @@ static int history_options(struct history *h, int argc, char **argv)
 		return fail_text(-EINVAL, "--at is a moment: it goes with a filter and forms of output only");
 	if (o->follow && (o->reverse || o->until || o->intervals))
 		return fail_text(-EINVAL, "--follow has no end: not with --reverse, --until or --intervals");
-	return 0;
+	return o->intervals ? intervals_check(o) : 0;
 }
 
 static int store_find(struct history *h)

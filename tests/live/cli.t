@@ -116,6 +116,8 @@ refuses "doctor takes no operand, not 'me'" "Try 'portlog doctor --help'" doctor
 refuses "--at: 'yesterdy' is no time" \
 	"Try 'portlog history --help'; try \"yesterday 03:12\", -2h, 2026-11-22 03:12:07, today or @SECONDS" \
 	history --at yesterdy
+refuses "--intervals has a form of its own: not with --fields" "Try 'portlog history --help'" history --intervals -F port
+refuses "--intervals shows days and times: --time local or utc" "Try 'portlog history --help'" history --intervals --time delta
 refuses "--retain takes an age and a size like 30d,512M, not '5x'" "Try 'portlog record --help'" record --retain 5x
 refuses "--retain takes an age and a size like 30d,512M, not '30'" "Try 'portlog record --help'" record --retain 30
 refuses "--retain takes an age and a size like 30d,512M, not '1G'" "Try 'portlog record --help'" record --retain 30d,512M,1G
