@@ -311,13 +311,14 @@ static int follow_once(struct following *f)
 	return r;
 }
 
-/* -f: what others commit. */
-static int follow(struct telling *t)
+/* -f: what others commit behind @after. */
+static int follow(struct telling *t, int64_t after)
 {
-	struct following f = { .t = t, .q = { .until = INT64_MAX, .ports = t->h->ports }, .version = -1 };
-	int r = store_last_id(t->h->store, &f.q.after);
+	struct following f = { .t = t,
+			       .q = { .after = after, .until = INT64_MAX, .ports = t->h->ports },
+			       .version = -1 };
+	int r = 0;
 
-	f.q.after = t->last > f.q.after ? t->last : f.q.after;
 	while (!r) {
 		r = follow_once(&f);
 		if (!r || store_in_place(t->h->store) == -ESTALE) /* then it may be anything that is read */
@@ -335,15 +336,21 @@ static int events_tell(struct history *h)
 	struct telling t = { .h = h,
 			     .day = -1,
 			     .ops = h->opts->common.output == OUTPUT_JSON ? &sink_ndjson : &sink_text };
+	int64_t newest = h->until;
 	int r = t.ops->open(&h->sink, &t.sink);
 
 	if (r)
 		return r;
-	r = h->opts->lines ? lines_tell(&t) : all_tell(&t);
+	if (h->opts->follow) /* what comes while these are told is followed */
+		r = store_last_id(h->store, &newest);
+	if (newest < h->until)
+		h->until = newest;
+	if (!r)
+		r = h->opts->lines ? lines_tell(&t) : all_tell(&t);
 	if (!r)
 		r = tell_end(&t, h->opts->follow ? clock_boot_ns() : UINT64_MAX);
 	if (!r && h->opts->follow)
-		r = follow(&t);
+		r = follow(&t, newest);
 	t.ops->close(t.sink);
 	return r;
 }

@@ -88,6 +88,20 @@ static int blocks_next(struct store *s, enum statement after, enum statement bef
 	return QUERY_ROW;
 }
 
+/* A walk over blocks is of one moment, as a single statement is: what is committed meanwhile is not in a part of it. */
+static int moment_begin(struct store *s, bool *ret_begun)
+{
+	*ret_begun = !db_in_transaction(s->db);
+	return *ret_begun ? db_exec(s->db, "BEGIN") : 0;
+}
+
+static int moment_end(struct store *s, bool begun, int result)
+{
+	int r = begun ? db_exec(s->db, "COMMIT") : 0;
+
+	return result ? result : r;
+}
+
 /* ---- events ---- */
 
 static bool port_asked(const uint8_t *ports, unsigned port)
@@ -136,8 +150,11 @@ static int each_of_port(struct store *s, const struct store_query *sq, int port,
 {
 	struct query *q = s->walker->q[sq->reverse ? EACH_PORT_REVERSE : EACH_PORT];
 	struct blocks b = { .after = sq->after, .until = sq->until, .reverse = sq->reverse };
-	int r;
+	bool begun;
+	int r = moment_begin(s, &begun);
 
+	if (r)
+		return r;
 	while ((r = blocks_next(s, RECORD_AFTER, RECORD_BEFORE, &b)) == QUERY_ROW) {
 		query_int(q, 0, sq->after);
 		query_int(q, 1, sq->until);
@@ -147,7 +164,7 @@ static int each_of_port(struct store *s, const struct store_query *sq, int port,
 		if (r)
 			break;
 	}
-	return r;
+	return moment_end(s, begun, r);
 }
 
 int store_each(struct store *s, const struct store_query *sq, store_fn *fn, void *arg)
@@ -227,9 +244,13 @@ int store_intervals(struct store *s, const struct store_interval_query *iq,
 	struct query *port = s->walker->q[iq->reverse ? INTERVALS_PORT_REVERSE : INTERVALS_PORT];
 	struct blocks b = { .after = INT64_MIN, .until = iq->to, .reverse = iq->reverse };
 	int only = only_port(iq->ports), r;
+	bool begun;
 
 	if (only < 0)
 		return intervals_of(s, all, iq, fn, arg);
+	r = moment_begin(s, &begun);
+	if (r)
+		return r;
 	while ((r = blocks_next(s, INTERVAL_AFTER, INTERVAL_BEFORE, &b)) == QUERY_ROW) {
 		query_int(port, 2, only);
 		query_int(port, 3, b.block);
@@ -237,7 +258,7 @@ int store_intervals(struct store *s, const struct store_interval_query *iq,
 		if (r)
 			break;
 	}
-	return r;
+	return moment_end(s, begun, r);
 }
 
 /* ---- opening ---- */

@@ -602,6 +602,44 @@ static void a_port_is_found_in_every_block_of_ids(void **state)
 	}
 }
 
+/* A recorder commits at the end of one block and in the next while somebody who walks is between the two. */
+struct late {
+	struct place *place;
+	struct ids ids;
+};
+
+static int commit_late(void *arg, int64_t id, const struct view *v)
+{
+	struct late *l = arg;
+
+	if (id == 1) {
+		put(l->place, bind_ok(.port = 80, .seq = 65535, .at_ms = 1));
+		put(l->place, bind_ok(.port = 80, .seq = 65536, .at_ms = 2));
+		commit(l->place);
+	}
+	return id_keep(&l->ids, id, v);
+}
+
+static void a_walk_over_blocks_is_of_one_moment(void **state)
+{
+	uint8_t port_80[65536 / 8] = { [80 / 8] = 1 << 80 % 8 };
+	struct store_query q = { .until = INT64_MAX, .ports = port_80 };
+	struct place *p = *state;
+	struct late l = { .place = p };
+	struct store *reader;
+
+	open_store(p);
+	put(p, bind_ok(.port = 80, .seq = 1, .at_ms = 0));
+	commit(p);
+	assert_int_equal(store_open_read(p->path, &reader), 0);
+	assert_int_equal(store_each(reader, &q, commit_late, &l), 0);
+	assert_int_equal(l.ids.n, 1);
+	q.after = 1;
+	assert_int_equal(store_each(reader, &q, commit_late, &l), 0);
+	assert_int_equal(l.ids.n, 3);
+	store_close(reader);
+}
+
 static void an_interval_is_found_in_every_block_of_ids(void **state)
 {
 	uint8_t port_80[65536 / 8] = { [80 / 8] = 1 << 80 % 8 },
@@ -1209,6 +1247,7 @@ int main(void)
 		TEST(a_file_that_was_moved_is_noticed),
 		TEST(a_bind_a_listen_and_a_release_are_one_interval),
 		TEST(a_port_is_found_in_every_block_of_ids),
+		TEST(a_walk_over_blocks_is_of_one_moment),
 		TEST(an_interval_is_found_in_every_block_of_ids),
 		TEST(a_handoff_begins_an_interval_of_the_same_socket),
 		TEST(what_a_killed_recorder_left_open_is_closed_by_the_next),
