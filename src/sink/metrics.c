@@ -361,10 +361,11 @@ static int metrics_fill(struct metrics *m, const struct metrics_options *o)
 /* A name that can never be a file's is better told at once. One whose folder is not there yet is waited for. */
 static int path_check(const char *path)
 {
+	size_t len = strlen(path);
 	struct stat st;
 
 	if (stat(path, &st))
-		return errno == ENOENT ? 0 : -errno;
+		return errno != ENOENT ? -errno : len && path[len - 1] == '/' ? -EISDIR : 0;
 	if (S_ISREG(st.st_mode))
 		return 0;
 	return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;

@@ -145,6 +145,22 @@ struct db *db_close(struct db *db)
 	return NULL;
 }
 
+/*
+ * What SQLite sorts or sets aside goes into files when it is much. Of the folders it would take a service may write none: they
+ * go beside the history, without a name. The last that was opened to be written has it; one is, by one thread.
+ */
+static int temporary_beside(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? sqlite3_mprintf("%.*s", (int)(slash - path) + 1, path) : sqlite3_mprintf("./");
+
+	if (!folder)
+		return fail(-ENOMEM, "open %s", path);
+	sqlite3_free(sqlite3_temp_directory);
+	sqlite3_temp_directory = folder;
+	return 0;
+}
+
 int db_open(const char *path, enum db_mode mode, struct db **ret)
 {
 	int flags = mode == DB_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
@@ -154,6 +170,8 @@ int db_open(const char *path, enum db_mode mode, struct db **ret)
 	int r;
 
 	r = file_open(path, mode, &st, &lock);
+	if (!r && mode == DB_WRITE)
+		r = temporary_beside(path);
 	if (r < 0)
 		return r;
 	db = calloc(1, sizeof(*db) + strlen(path) + 1);

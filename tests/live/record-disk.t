@@ -314,4 +314,39 @@ def hung(store):
     s.close()
 
 
-sys.exit(recording.run((somebody_elses, newer, another_writes, damaged_before, damaged_while, moved, deleted, followed, bounded, hung)))
+# As a service has it: nothing but the folder of the history can be written.
+WRITE_THERE = """
+cd /proc && unset SQLITE_TMPDIR TMPDIR
+for folder in /tmp /var/tmp; do
+	mount --bind $folder $folder && mount -o remount,bind,ro $folder || exit
+done
+mount --bind "$1" "$1" && mount -o remount,bind,rw "$1" || exit
+shift
+exec "$@"
+"""
+ROWS = 200000
+
+
+def older(store):
+    """A file of the first version that is large: what is sorted on the way does not fit in memory."""
+    with open(f"{recording.ROOT}/tests/unit/history-1.sql", encoding="utf-8") as f, sqlite3.connect(store) as db:
+        db.executescript(f.read())
+        columns = ", ".join(row[1] for row in db.execute("PRAGMA table_info(records)"))
+        db.execute(f"INSERT INTO records SELECT n.value, {columns.replace('id, ', '', 1).replace('port', 'n.value % 60000')}"
+                   f" FROM records r, (WITH RECURSIVE n(value) AS (SELECT 4 UNION ALL SELECT value + 1 FROM n WHERE value < {ROWS})"
+                   " SELECT value FROM n) n WHERE r.id = 2")
+        db.execute("INSERT INTO intervals SELECT id, NULL, NULL, id, 1, port, 0, 1 FROM records WHERE id > 3")
+    db.close()
+    r = Recorder(store, prefix=("unshare", "-m", "sh", "-c", WRITE_THERE, "sh", os.path.dirname(store)))
+    barrier(store)
+    fact("a large history of the first version is brought up to date where nothing but its folder can be written",
+         r.end() == 0 and not any("history:" in line for line in r.err.lines), r.err.lines)
+    with sqlite3.connect(store) as db:
+        fact("it is whole", db.execute("PRAGMA integrity_check").fetchone() == ("ok",))
+        fact("and of a later version", db.execute("PRAGMA user_version").fetchone()[0] > 4)
+    db.close()
+    left = [n for n in os.listdir(os.path.dirname(store)) if not n.startswith(os.path.basename(store))]
+    fact("nothing is left beside it", left == [], left)
+
+
+sys.exit(recording.run((older, somebody_elses, newer, another_writes, damaged_before, damaged_while, moved, deleted, followed, bounded, hung)))
