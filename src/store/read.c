@@ -646,27 +646,20 @@ static int row_get(struct store *s, struct query *q, int64_t id, struct view *v)
 	return r;
 }
 
-int reader_tell(struct store *s, struct query *q, store_fn *fn, void *arg)
-{
-	int64_t id = query_get(q, 0);
-	struct view v;
-	int r = row_get(s, q, id, &v);
-
-	return r ? r : fn(arg, id, &v);
-}
-
+/* What is told is not of the row any more: the statement is over by then, however long the telling takes. */
 int store_record(struct store *s, int64_t id, store_fn *fn, void *arg)
 {
 	struct query *q = s->reader->q[GET_RECORD];
+	struct view v;
 	int r;
 
 	query_int(q, 0, id);
 	r = query_step(q);
 	if (r != QUERY_ROW)
 		return r ? r : -ENOENT;
-	r = reader_tell(s, q, fn, arg);
+	r = row_get(s, q, id, &v);
 	query_reset(q);
-	return r;
+	return r ? r : fn(arg, id, &v);
 }
 
 int reader_process(struct store *s, int64_t id, const struct process **ret)

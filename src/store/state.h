@@ -131,8 +131,6 @@ int retainer_new(struct store *s);
 struct retainer *retainer_free(struct retainer *rt);
 /* ---- read.c ---- */
 int reader_process(struct store *s, int64_t id, const struct process **ret); /* NULL: no such row */
-/* The row of records that @q is at. */
-int reader_tell(struct store *s, struct query *q, store_fn *fn, void *arg);
 struct reader *reader_free(struct reader *r);
 int reader_new(struct store *s);
 

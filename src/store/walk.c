@@ -14,20 +14,20 @@ enum statement {
 	RECORD_AFTER, RECORD_BEFORE, INTERVAL_AFTER, INTERVAL_BEFORE, N_STATEMENTS
 };
 
-/* Parameters: 1 after, 2 until; by port: 3 the port, 4 the block. */
-#define RECORDS "SELECT * FROM records WHERE id > ?1 AND id <= ?2"
-#define OF_PORT " AND port = ?3 AND " BLOCK_OF("id") " = ?4"
-/* Parameters: 1 to, 2 from; by port: 3 the port, 4 the block. What is in the index alone decides which rows are read. */
+/* Parameters: 1 after, 2 until, 3 how many; by port: 4 the port, 5 the block. */
+#define RECORDS "SELECT id, port FROM records WHERE id > ?1 AND id <= ?2"
+#define OF_PORT " AND port = ?4 AND " BLOCK_OF("id") " = ?5"
+/* Parameters: 1 to, 2 from, 3 the block; by port: 4 the port. What is in the index alone decides which rows are read. */
 #define INTERVALS "SELECT opened, socket, listened, closed, ended, port, udp, netns FROM intervals WHERE "
-#define OVERLAP " opened <= ?1 AND (closed IS NULL OR closed > ?2) ORDER BY opened"
+#define OVERLAP "opened BETWEEN ?3 << 16 AND (?3 << 16) + 65535 AND opened <= ?1 AND (closed IS NULL OR closed > ?2) ORDER BY opened"
 #define OPENED_ON_PORT "SELECT opened FROM intervals INDEXED BY intervals_port" \
-	" WHERE " BLOCK_OF("opened") " = ?4 AND port = ?3 AND opened <= ?1 AND closed "
+	" WHERE " BLOCK_OF("opened") " = ?3 AND port = ?4 AND opened <= ?1 AND closed "
 #define OVERLAP_ON_PORT "opened IN (" OPENED_ON_PORT "> ?2 UNION ALL " OPENED_ON_PORT "IS NULL) ORDER BY opened"
 static const char *const statements[N_STATEMENTS] = {
-	[EACH] = RECORDS " ORDER BY id",
-	[EACH_REVERSE] = RECORDS " ORDER BY id DESC",
-	[EACH_PORT] = RECORDS OF_PORT " ORDER BY id",
-	[EACH_PORT_REVERSE] = RECORDS OF_PORT " ORDER BY id DESC",
+	[EACH] = RECORDS " ORDER BY id LIMIT ?3",
+	[EACH_REVERSE] = RECORDS " ORDER BY id DESC LIMIT ?3",
+	[EACH_PORT] = RECORDS OF_PORT " ORDER BY id LIMIT ?3",
+	[EACH_PORT_REVERSE] = RECORDS OF_PORT " ORDER BY id DESC LIMIT ?3",
 	[INTERVALS_ALL] = INTERVALS OVERLAP,
 	[INTERVALS_ALL_REVERSE] = INTERVALS OVERLAP " DESC",
 	[INTERVALS_PORT] = INTERVALS OVERLAP_ON_PORT,
@@ -88,18 +88,17 @@ static int blocks_next(struct store *s, enum statement after, enum statement bef
 	return QUERY_ROW;
 }
 
-/* A walk over blocks is of one moment, as a single statement is: what is committed meanwhile is not in a part of it. */
-static int moment_begin(struct store *s, bool *ret_begun)
+/*
+ * A walk ends with what is there when it begins: ids only grow, so all of that is committed. While something is told no
+ * statement is under way: whoever reads it may take his time, and the recorder's journal is not kept from ending.
+ */
+static int walk_end(struct store *s, int64_t until, int64_t *ret_until)
 {
-	*ret_begun = !db_in_transaction(s->db);
-	return *ret_begun ? db_exec(s->db, "BEGIN") : 0;
-}
+	int r = store_last_id(s, ret_until);
 
-static int moment_end(struct store *s, bool begun, int result)
-{
-	int r = begun ? db_exec(s->db, "COMMIT") : 0;
-
-	return result ? result : r;
+	if (*ret_until > until)
+		*ret_until = until;
+	return r;
 }
 
 /* ---- events ---- */
@@ -124,77 +123,131 @@ static int only_port(const uint8_t *ports)
 	return only;
 }
 
-static int port_column(struct query *q)
-{
-	return query_is_null(q, 14) ? -1 : (int)query_get(q, 14);
-}
+#define CHUNK 1024
 
-static int each_of(struct store *s, struct query *q, const struct store_query *sq, store_fn *fn, void *arg)
+/* The next ids of a walk. */
+struct chunk {
+	int64_t ids[CHUNK];
+	size_t n;
+	bool full;            /* there may be more */
+	int64_t after, until; /* what is left of the walk */
+};
+
+/* @q has its parameters from the fourth on. */
+static int chunk_fill(struct query *q, const struct store_query *sq, struct chunk *c)
 {
+	size_t rows = 0;
+	int64_t id = 0;
 	int r;
 
+	c->n = 0;
+	query_int(q, 0, c->after);
+	query_int(q, 1, c->until);
+	query_int(q, 2, CHUNK);
 	while ((r = query_step(q)) == QUERY_ROW) {
-		int port = port_column(q);
-
-		if (port >= 0 && !port_asked(sq->ports, (unsigned)port))
-			continue;
-		r = reader_tell(s, q, fn, arg);
-		if (r)
-			break;
+		id = query_get(q, 0);
+		if (query_is_null(q, 1) || port_asked(sq->ports, (unsigned)query_get(q, 1) & 0xffff))
+			c->ids[c->n++] = id;
+		rows++;
 	}
-	query_reset(q);
+	c->full = rows == CHUNK;
+	if (rows && sq->reverse)
+		c->until = id == INT64_MIN ? id : id - 1;
+	else if (rows)
+		c->after = id;
 	return r;
 }
 
-static int each_of_port(struct store *s, const struct store_query *sq, int port, store_fn *fn, void *arg)
+static int chunk_tell(struct store *s, const struct chunk *c, store_fn *fn, void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->n && !r; i++) {
+		r = store_record(s, c->ids[i], fn, arg);
+		if (r == -ENOENT)
+			r = 0; /* retention took it meanwhile */
+	}
+	return r;
+}
+
+static int each_of_port(struct store *s, const struct store_query *sq, int port, struct chunk *c,
+			store_fn *fn, void *arg)
 {
 	struct query *q = s->walker->q[sq->reverse ? EACH_PORT_REVERSE : EACH_PORT];
-	struct blocks b = { .after = sq->after, .until = sq->until, .reverse = sq->reverse };
-	bool begun;
-	int r = moment_begin(s, &begun);
+	struct blocks b = { .after = c->after, .until = c->until, .reverse = sq->reverse };
+	int r;
 
-	if (r)
-		return r;
 	while ((r = blocks_next(s, RECORD_AFTER, RECORD_BEFORE, &b)) == QUERY_ROW) {
-		query_int(q, 0, sq->after);
-		query_int(q, 1, sq->until);
-		query_int(q, 2, port);
-		query_int(q, 3, b.block);
-		r = each_of(s, q, sq, fn, arg);
+		do {
+			query_int(q, 3, port);
+			query_int(q, 4, b.block);
+			r = chunk_fill(q, sq, c);
+			if (!r)
+				r = chunk_tell(s, c, fn, arg);
+		} while (!r && c->full);
 		if (r)
 			break;
 	}
-	return moment_end(s, begun, r);
+	return r;
+}
+
+static int each_of_all(struct store *s, const struct store_query *sq, struct chunk *c, store_fn *fn,
+		       void *arg)
+{
+	struct query *q = s->walker->q[sq->reverse ? EACH_REVERSE : EACH];
+	int r;
+
+	do {
+		r = chunk_fill(q, sq, c);
+		if (!r)
+			r = chunk_tell(s, c, fn, arg);
+	} while (!r && c->full);
+	return r;
 }
 
 int store_each(struct store *s, const struct store_query *sq, store_fn *fn, void *arg)
 {
-	struct query *q = s->walker->q[sq->reverse ? EACH_REVERSE : EACH];
-	int only = only_port(sq->ports);
+	auto_free struct chunk *c = malloc(sizeof(*c));
+	int only = only_port(sq->ports), r;
 
-	if (only >= 0)
-		return each_of_port(s, sq, only, fn, arg);
-	query_int(q, 0, sq->after);
-	query_int(q, 1, sq->until);
-	return each_of(s, q, sq, fn, arg);
+	if (!c)
+		return fail(-ENOMEM, "read the history");
+	c->after = sq->after;
+	r = walk_end(s, sq->until, &c->until);
+	if (r)
+		return r;
+	return only >= 0 ? each_of_port(s, sq, only, c, fn, arg) : each_of_all(s, sq, c, fn, arg);
 }
 
 /* ---- intervals ---- */
 
-static int interval_next(struct store *s, struct query *row, int64_t opened, int64_t *ret)
+/* A row of the table. */
+struct interval_row {
+	struct store_interval told;
+	int64_t port, udp, netns;
+	bool has_netns;
+};
+
+/* Those of one block: at most as many as it has ids. */
+struct interval_rows {
+	struct interval_row *at;
+	size_t n, room;
+};
+
+static int interval_next(struct store *s, const struct interval_row *row, int64_t *ret)
 {
 	struct query *q = s->walker->q[NEXT_INTERVAL];
-	struct blocks b = { .after = opened, .until = INT64_MAX };
+	struct blocks b = { .after = row->told.opened, .until = INT64_MAX };
 	int r;
 
 	*ret = 0;
 	while (!*ret && (r = blocks_next(s, INTERVAL_AFTER, INTERVAL_BEFORE, &b)) == QUERY_ROW) {
-		query_int(q, 0, query_get(row, 5));
-		query_int(q, 1, query_get(row, 6));
-		if (!query_is_null(row, 7))
-			query_int(q, 2, query_get(row, 7));
-		query_int(q, 3, opened);
-		query_int(q, 4, query_get(row, 3));
+		query_int(q, 0, row->port);
+		query_int(q, 1, row->udp);
+		if (row->has_netns)
+			query_int(q, 2, row->netns);
+		query_int(q, 3, row->told.opened);
+		query_int(q, 4, row->told.closed);
 		query_int(q, 5, b.block);
 		r = query_number(q, ret);
 		if (r)
@@ -203,62 +256,98 @@ static int interval_next(struct store *s, struct query *row, int64_t opened, int
 	return *ret ? 0 : r;
 }
 
-static int interval_tell(struct store *s, struct query *q, const struct store_interval_query *iq,
-			 int (*fn)(void *arg, const struct store_interval *i), void *arg)
+static void interval_read(struct store *s, struct query *q, struct interval_row *row)
 {
-	struct store_interval i = { .opened = query_get(q, 0),
-				    .listened = query_get(q, 2),
-				    .closed = query_get(q, 3) };
 	int64_t ended = query_get(q, 4);
-	int r = 0;
 
-	if (!port_asked(iq->ports, (unsigned)query_get(q, 5) & 0xffff))
-		return 0;
-	i.socket = query_is_null(q, 1) ? i.opened : query_get(q, 1);
-	i.ended = ended > 0 && ended < WORDS_MAX ? s->from_file[WORDS_ENDED][ended] : ENDED_NOT;
-	if (iq->next && i.closed)
-		r = interval_next(s, q, i.opened, &i.next);
-	return r ? r : fn(arg, &i);
+	*row = (struct interval_row){ .told = { .opened = query_get(q, 0),
+						.listened = query_get(q, 2),
+						.closed = query_get(q, 3),
+						.ended = ENDED_NOT },
+				      .port = query_get(q, 5),
+				      .udp = query_get(q, 6),
+				      .netns = query_get(q, 7),
+				      .has_netns = !query_is_null(q, 7) };
+	row->told.socket = query_is_null(q, 1) ? row->told.opened : query_get(q, 1);
+	if (ended > 0 && ended < WORDS_MAX)
+		row->told.ended = s->from_file[WORDS_ENDED][ended];
 }
 
-static int intervals_of(struct store *s, struct query *q, const struct store_interval_query *iq,
-			int (*fn)(void *arg, const struct store_interval *i), void *arg)
+static int rows_grow(struct interval_rows *rows)
+{
+	size_t room = rows->room ? 2 * rows->room : 64;
+	struct interval_row *at = realloc(rows->at, room * sizeof(*at));
+
+	if (!at)
+		return fail(-ENOMEM, "read the history");
+	rows->at = at;
+	rows->room = room;
+	return 0;
+}
+
+static int rows_read(struct store *s, struct query *q, const struct store_interval_query *iq,
+		     struct interval_rows *rows)
 {
 	int r;
 
-	query_int(q, 0, iq->to);
-	query_int(q, 1, iq->from);
+	rows->n = 0;
 	while ((r = query_step(q)) == QUERY_ROW) {
-		r = interval_tell(s, q, iq, fn, arg);
+		if (!port_asked(iq->ports, (unsigned)query_get(q, 5) & 0xffff))
+			continue;
+		r = rows->n == rows->room ? rows_grow(rows) : 0;
 		if (r)
 			break;
+		interval_read(s, q, &rows->at[rows->n++]);
 	}
 	query_reset(q);
+	return r;
+}
+
+static int rows_tell(struct store *s, const struct store_interval_query *iq, struct interval_rows *rows,
+		     int (*fn)(void *arg, const struct store_interval *i), void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < rows->n && !r; i++) {
+		struct interval_row *row = &rows->at[i];
+
+		if (iq->next && row->told.closed)
+			r = interval_next(s, row, &row->told.next);
+		if (!r)
+			r = fn(arg, &row->told);
+	}
 	return r;
 }
 
 int store_intervals(struct store *s, const struct store_interval_query *iq,
 		    int (*fn)(void *arg, const struct store_interval *i), void *arg)
 {
-	struct query *all = s->walker->q[iq->reverse ? INTERVALS_ALL_REVERSE : INTERVALS_ALL];
-	struct query *port = s->walker->q[iq->reverse ? INTERVALS_PORT_REVERSE : INTERVALS_PORT];
-	struct blocks b = { .after = INT64_MIN, .until = iq->to, .reverse = iq->reverse };
-	int only = only_port(iq->ports), r;
-	bool begun;
+	int only = only_port(iq->ports);
+	enum statement all = iq->reverse ? INTERVALS_ALL_REVERSE : INTERVALS_ALL;
+	enum statement port = iq->reverse ? INTERVALS_PORT_REVERSE : INTERVALS_PORT;
+	struct query *q = s->walker->q[only < 0 ? all : port];
+	struct blocks b = { .after = INT64_MIN, .reverse = iq->reverse };
+	struct interval_rows rows = { .n = 0 };
+	int64_t to;
+	int r = walk_end(s, iq->to, &to);
 
-	if (only < 0)
-		return intervals_of(s, all, iq, fn, arg);
-	r = moment_begin(s, &begun);
 	if (r)
 		return r;
+	b.until = to;
 	while ((r = blocks_next(s, INTERVAL_AFTER, INTERVAL_BEFORE, &b)) == QUERY_ROW) {
-		query_int(port, 2, only);
-		query_int(port, 3, b.block);
-		r = intervals_of(s, port, iq, fn, arg);
+		query_int(q, 0, to);
+		query_int(q, 1, iq->from);
+		query_int(q, 2, b.block);
+		if (only >= 0)
+			query_int(q, 3, only);
+		r = rows_read(s, q, iq, &rows);
+		if (!r)
+			r = rows_tell(s, iq, &rows, fn, arg);
 		if (r)
 			break;
 	}
-	return moment_end(s, begun, r);
+	free(rows.at);
+	return r;
 }
 
 /* ---- opening ---- */
