@@ -88,26 +88,22 @@ static void table_options(struct moment *m, struct table_options *t)
 	};
 }
 
-static int table_put(struct moment *m)
+static int table_put(struct moment *m, struct buf *out)
 {
 	struct table_options o;
-	struct buf out = { 0 };
 	size_t shown;
 	int r;
 
 	table_options(m, &o);
-	r = table_render(replay_ledger(m->replay), &o, &out, &shown);
-	if (!r)
-		r = buf_write(&out, STDOUT_FILENO);
-	buf_done(&out);
+	r = table_render(replay_ledger(m->replay), &o, out, &shown);
 	if (r < 0)
-		return r == -EPIPE ? r : fail(r, "write to standard output");
+		return fail(r, "show what was held");
 	if (!shown && !m->h->opts->common.quiet)
 		fprintf(stderr, "portlog: no such port was held then\n");
 	return 0;
 }
 
-static int moment_show(struct moment *m)
+static int moment_show(struct moment *m, struct buf *out)
 {
 	char at[32];
 	int r = store_id_at(m->h->store, m->at_ns, &m->id);
@@ -124,14 +120,31 @@ static int moment_show(struct moment *m)
 	r = store_record(m->h->store, m->id, session_note, m);
 	if (!r)
 		r = replay_at(m->replay, m->h->store, m->id, m->h->ports);
-	return r ? r : table_put(m);
+	return r ? r : table_put(m, out);
+}
+
+/* Retention goes on meanwhile: what the first question finds is to be there for the last. Not while somebody reads. */
+static int moment_read(struct moment *m, struct buf *out)
+{
+	int r = store_freeze(m->h->store);
+
+	if (r)
+		return r;
+	r = moment_show(m, out);
+	store_thaw(m->h->store);
+	return r;
 }
 
 int history_at(struct history *h)
 {
 	struct moment m = { .h = h, .at_ns = h->until, .replay = replay_new() };
-	int r = m.replay ? moment_show(&m) : fail(-ENOMEM, "read the history");
+	struct buf out = { 0 };
+	int r = m.replay ? moment_read(&m, &out) : fail(-ENOMEM, "read the history");
+	int error = r >= 0 && out.len ? buf_write(&out, STDOUT_FILENO) : 0;
 
+	buf_done(&out);
 	replay_free(m.replay);
+	if (error < 0)
+		return error == -EPIPE ? error : fail(error, "write to standard output");
 	return r;
 }

@@ -85,6 +85,14 @@ struct store_query {
 };
 
 int store_each(struct store *s, const struct store_query *q, store_fn *fn, void *arg);
+
+/*
+ * Until store_thaw() all that is asked is of one moment: nothing goes that was found. Not for long, and not while something is
+ * written: the recorder's journal cannot begin anew meanwhile.
+ */
+int store_freeze(struct store *s);
+void store_thaw(struct store *s);
+
 /* The newest record not later than wall clock @time_ns; 0: there is none. Of a time that was twice, because the clock was
  * set back, the later one is meant. */
 int store_id_at(struct store *s, int64_t time_ns, int64_t *ret_id);

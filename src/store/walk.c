@@ -101,6 +101,17 @@ static int walk_end(struct store *s, int64_t until, int64_t *ret_until)
 	return r;
 }
 
+int store_freeze(struct store *s)
+{
+	return db_exec(s->db, "BEGIN");
+}
+
+void store_thaw(struct store *s)
+{
+	if (db_in_transaction(s->db))
+		(void)db_exec(s->db, "ROLLBACK");
+}
+
 /* ---- events ---- */
 
 static bool port_asked(const uint8_t *ports, unsigned port)

@@ -60,7 +60,7 @@ class Lines(threading.Thread):
 class Recorder:
     def __init__(self, store, *options, netns=True, env=None, prefix=()):
         where = ("-N", NETNS) if netns else ()
-        self.process = subprocess.Popen([*prefix, PORTLOG, "record", *where, "--store", store, *options], stderr=subprocess.PIPE,
+        self.process = subprocess.Popen([*prefix, os.path.abspath(PORTLOG), "record", *where, "--store", store, *options], stderr=subprocess.PIPE,
                                         text=True, errors="replace", env=env)
         self.err = Lines(self.process.stderr)
         self.store = store
