@@ -286,6 +286,15 @@ int db_prepare(struct db *db, const char *sql, struct query **ret)
 	return 0;
 }
 
+int db_prepare_all(struct db *db, const char *const *sql, size_t n, struct query **ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && !r; i++)
+		r = db_prepare(db, sql[i], &ret[i]);
+	return r;
+}
+
 void query_int(struct query *q, int at, int64_t value)
 {
 	sqlite3_bind_int64(q->stmt, at + 1, value);

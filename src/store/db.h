@@ -39,6 +39,7 @@ bool db_in_transaction(const struct db *db);
 
 /* Prepared once; lives as long as @db. Parameters and columns count from 0. */
 int db_prepare(struct db *db, const char *sql, struct query **ret);
+int db_prepare_all(struct db *db, const char *const *sql, size_t n, struct query **ret); /* ret[n] */
 void query_int(struct query *q, int at, int64_t value);
 void query_null(struct query *q, int at);
 void query_text(struct query *q, int at, const char *text,

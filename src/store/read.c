@@ -945,12 +945,9 @@ struct reader *reader_free(struct reader *rd)
 int reader_new(struct store *s)
 {
 	struct reader *rd = calloc(1, sizeof(*rd));
-	int r = 0;
 
 	if (!rd)
 		return fail(-ENOMEM, "open %s", db_path(s->db));
 	s->reader = rd;
-	for (size_t i = 0; i < N_STATEMENTS && !r; i++)
-		r = db_prepare(s->db, statements[i], &rd->q[i]);
-	return r;
+	return db_prepare_all(s->db, statements, N_STATEMENTS, rd->q);
 }

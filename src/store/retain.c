@@ -376,12 +376,9 @@ struct retainer *retainer_free(struct retainer *rt)
 int retainer_new(struct store *s)
 {
 	struct retainer *rt = calloc(1, sizeof(*rt));
-	int r = 0;
 
 	if (!rt)
 		return fail(-ENOMEM, "open %s", db_path(s->db));
 	s->retainer = rt;
-	for (size_t i = 0; i < N_STATEMENTS && !r; i++)
-		r = db_prepare(s->db, statements[i], &rt->q[i]);
-	return r;
+	return db_prepare_all(s->db, statements, N_STATEMENTS, rt->q);
 }

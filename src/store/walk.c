@@ -372,12 +372,9 @@ struct walker *walker_free(struct walker *w)
 int walker_new(struct store *s)
 {
 	struct walker *w = calloc(1, sizeof(*w));
-	int r = 0;
 
 	if (!w)
 		return fail(-ENOMEM, "open %s", db_path(s->db));
 	s->walker = w;
-	for (size_t i = 0; i < N_STATEMENTS && !r; i++)
-		r = db_prepare(s->db, statements[i], &w->q[i]);
-	return r;
+	return db_prepare_all(s->db, statements, N_STATEMENTS, w->q);
 }

@@ -1070,7 +1070,6 @@ struct writer *writer_free(struct writer *w)
 int writer_new(struct store *s)
 {
 	struct writer *w = calloc(1, sizeof(*w));
-	int r = 0;
 
 	if (!w)
 		return fail(-ENOMEM, "open %s", db_path(s->db));
@@ -1079,7 +1078,5 @@ int writer_new(struct store *s)
 	w->processes.max = PROCESSES_MAX;
 	if (getrandom(&w->seed, sizeof(w->seed), GRND_NONBLOCK) < 0)
 		w->seed = (uintptr_t)w;
-	for (size_t i = 0; i < N_STATEMENTS && !r; i++)
-		r = db_prepare(s->db, statements[i], &w->q[i]);
-	return r;
+	return db_prepare_all(s->db, statements, N_STATEMENTS, w->q);
 }
