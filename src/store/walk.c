@@ -11,7 +11,7 @@
 enum statement {
 	EACH, EACH_REVERSE, EACH_PORT, EACH_PORT_REVERSE,
 	INTERVALS_ALL, INTERVALS_ALL_REVERSE, INTERVALS_PORT, INTERVALS_PORT_REVERSE, NEXT_INTERVAL,
-	RECORD_AFTER, RECORD_BEFORE, INTERVAL_AFTER, INTERVAL_BEFORE, N_STATEMENTS
+	RECORD_AFTER, RECORD_BEFORE, INTERVAL_AFTER, INTERVAL_BEFORE, BLOCK_PORTS, N_STATEMENTS
 };
 
 /* Parameters: 1 after, 2 until, 3 how many; by port: 4 the port, 5 the block. */
@@ -44,6 +44,7 @@ static const char *const statements[N_STATEMENTS] = {
 			  " AND (i.netns IS ?3 OR i.netns IN"
 			  " (SELECT id FROM namespaces WHERE inode = (SELECT inode FROM namespaces WHERE id = ?3)))"
 			  " ORDER BY r.id LIMIT 1",
+	[BLOCK_PORTS] = "SELECT port FROM intervals INDEXED BY intervals_port WHERE " BLOCK_OF("opened") " = ?1",
 	[RECORD_AFTER] = "SELECT id FROM records WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1",
 	[RECORD_BEFORE] = "SELECT id FROM records WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1",
 	[INTERVAL_AFTER] = "SELECT opened FROM intervals WHERE opened > ?1 AND opened <= ?2 ORDER BY opened LIMIT 1",
@@ -245,26 +246,108 @@ struct interval_rows {
 	size_t n, room;
 };
 
-static int interval_next(struct store *s, const struct interval_row *row, int64_t *ret)
+/*
+ * The blocks that have intervals, and of which ports: who came next is looked for in those alone that have the port. The
+ * newest is still written, so it may have any.
+ */
+struct block_ports {
+	int64_t block;
+	uint8_t *ports; /* a bit each; NULL: not looked at yet, or any */
+};
+
+struct followers {
+	struct block_ports *at;
+	size_t n, room, looked_at;
+};
+
+#define LOOKED_AT_MAX 1024 /* blocks, 8 KiB each */
+
+static void followers_free(struct followers *f)
 {
-	struct query *q = s->walker->q[NEXT_INTERVAL];
-	struct blocks b = { .after = row->told.opened, .until = INT64_MAX };
+	for (size_t i = 0; i < f->n; i++)
+		free(f->at[i].ports);
+	free(f->at);
+}
+
+static int followers_find(struct store *s, struct followers *f)
+{
+	struct blocks b = { .after = INT64_MIN, .until = INT64_MAX };
 	int r;
 
-	*ret = 0;
-	while (!*ret && (r = blocks_next(s, INTERVAL_AFTER, INTERVAL_BEFORE, &b)) == QUERY_ROW) {
-		query_int(q, 0, row->port);
-		query_int(q, 1, row->udp);
-		if (row->has_netns)
-			query_int(q, 2, row->netns);
-		query_int(q, 3, row->told.opened);
-		query_int(q, 4, row->told.closed);
-		query_int(q, 5, b.block);
-		r = query_number(q, ret);
-		if (r)
-			break;
+	while ((r = blocks_next(s, INTERVAL_AFTER, INTERVAL_BEFORE, &b)) == QUERY_ROW) {
+		if (f->n == f->room) {
+			size_t room = f->room ? 2 * f->room : 64;
+			struct block_ports *at = realloc(f->at, room * sizeof(*at));
+
+			if (!at)
+				return fail(-ENOMEM, "read the history");
+			f->at = at;
+			f->room = room;
+		}
+		f->at[f->n++] = (struct block_ports){ .block = b.block };
 	}
-	return *ret ? 0 : r;
+	return r;
+}
+
+static int block_look(struct store *s, struct followers *f, struct block_ports *bp)
+{
+	struct query *q = s->walker->q[BLOCK_PORTS];
+	int r;
+
+	bp->ports = calloc(1, 65536 / 8);
+	if (!bp->ports)
+		return fail(-ENOMEM, "read the history");
+	f->looked_at++;
+	query_int(q, 0, bp->block);
+	while ((r = query_step(q)) == QUERY_ROW) {
+		unsigned port = (unsigned)query_get(q, 0) & 0xffff;
+
+		bp->ports[port / 8] |= (uint8_t)(1 << port % 8);
+	}
+	return r;
+}
+
+/* May an interval of @port begin in block @i? */
+static int block_may_have(struct store *s, struct followers *f, size_t i, int64_t port, bool *ret)
+{
+	struct block_ports *bp = &f->at[i];
+	int r = 0;
+
+	if (!bp->ports && i + 1 < f->n && f->looked_at < LOOKED_AT_MAX)
+		r = block_look(s, f, bp);
+	*ret = !r && (!bp->ports || port_asked(bp->ports, (unsigned)port & 0xffff));
+	return r;
+}
+
+static int next_in_block(struct store *s, const struct interval_row *row, int64_t block, int64_t *ret)
+{
+	struct query *q = s->walker->q[NEXT_INTERVAL];
+
+	query_int(q, 0, row->port);
+	query_int(q, 1, row->udp);
+	if (row->has_netns)
+		query_int(q, 2, row->netns);
+	query_int(q, 3, row->told.opened);
+	query_int(q, 4, row->told.closed);
+	query_int(q, 5, block);
+	return query_number(q, ret);
+}
+
+static int interval_next(struct store *s, struct followers *f, const struct interval_row *row, int64_t *ret)
+{
+	int64_t first = row->told.opened >> BLOCK_BITS;
+	int r = 0;
+
+	*ret = 0;
+	for (size_t i = 0; i < f->n && !r && !*ret; i++) {
+		bool may = false;
+
+		if (f->at[i].block >= first)
+			r = block_may_have(s, f, i, row->port, &may);
+		if (!r && may)
+			r = next_in_block(s, row, f->at[i].block, ret);
+	}
+	return r;
 }
 
 static void interval_read(struct store *s, struct query *q, struct interval_row *row)
@@ -314,8 +397,9 @@ static int rows_read(struct store *s, struct query *q, const struct store_interv
 	return r;
 }
 
-static int rows_tell(struct store *s, const struct store_interval_query *iq, struct interval_rows *rows,
-		     int (*fn)(void *arg, const struct store_interval *i), void *arg)
+static int rows_tell(struct store *s, const struct store_interval_query *iq, struct followers *f,
+		     struct interval_rows *rows, int (*fn)(void *arg, const struct store_interval *i),
+		     void *arg)
 {
 	int r = 0;
 
@@ -323,7 +407,7 @@ static int rows_tell(struct store *s, const struct store_interval_query *iq, str
 		struct interval_row *row = &rows->at[i];
 
 		if (iq->next && row->told.closed)
-			r = interval_next(s, row, &row->told.next);
+			r = interval_next(s, f, row, &row->told.next);
 		if (!r)
 			r = fn(arg, &row->told);
 	}
@@ -339,13 +423,14 @@ int store_intervals(struct store *s, const struct store_interval_query *iq,
 	struct query *q = s->walker->q[only < 0 ? all : port];
 	struct blocks b = { .after = INT64_MIN, .reverse = iq->reverse };
 	struct interval_rows rows = { .n = 0 };
+	struct followers f = { .n = 0 };
 	int64_t to;
 	int r = walk_end(s, iq->to, &to);
 
-	if (r)
-		return r;
 	b.until = to;
-	while ((r = blocks_next(s, INTERVAL_AFTER, INTERVAL_BEFORE, &b)) == QUERY_ROW) {
+	if (!r && iq->next)
+		r = followers_find(s, &f);
+	while (!r && (r = blocks_next(s, INTERVAL_AFTER, INTERVAL_BEFORE, &b)) == QUERY_ROW) {
 		query_int(q, 0, to);
 		query_int(q, 1, iq->from);
 		query_int(q, 2, b.block);
@@ -353,10 +438,11 @@ int store_intervals(struct store *s, const struct store_interval_query *iq,
 			query_int(q, 3, only);
 		r = rows_read(s, q, iq, &rows);
 		if (!r)
-			r = rows_tell(s, iq, &rows, fn, arg);
+			r = rows_tell(s, iq, &f, &rows, fn, arg);
 		if (r)
 			break;
 	}
+	followers_free(&f);
 	free(rows.at);
 	return r;
 }
