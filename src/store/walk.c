@@ -233,6 +233,19 @@ int store_each(struct store *s, const struct store_query *sq, store_fn *fn, void
 
 /* ---- intervals ---- */
 
+/* Room for twice as many as *room at @at, which is left alone when there is none: NULL, with a story. */
+static void *twice(void *at, size_t *room, size_t size)
+{
+	size_t more = *room ? 2 * *room : 64;
+	void *moved = reallocarray(at, more, size);
+
+	if (moved)
+		*room = more;
+	else
+		fail(-ENOMEM, "read the history");
+	return moved;
+}
+
 /* A row of the table. */
 struct interval_row {
 	struct store_interval told;
@@ -276,13 +289,11 @@ static int followers_find(struct store *s, struct followers *f)
 
 	while ((r = blocks_next(s, INTERVAL_AFTER, INTERVAL_BEFORE, &b)) == QUERY_ROW) {
 		if (f->n == f->room) {
-			size_t room = f->room ? 2 * f->room : 64;
-			struct block_ports *at = realloc(f->at, room * sizeof(*at));
+			struct block_ports *at = twice(f->at, &f->room, sizeof(*at));
 
 			if (!at)
-				return fail(-ENOMEM, "read the history");
+				return -ENOMEM;
 			f->at = at;
-			f->room = room;
 		}
 		f->at[f->n++] = (struct block_ports){ .block = b.block };
 	}
@@ -369,14 +380,10 @@ static void interval_read(struct store *s, struct query *q, struct interval_row 
 
 static int rows_grow(struct interval_rows *rows)
 {
-	size_t room = rows->room ? 2 * rows->room : 64;
-	struct interval_row *at = realloc(rows->at, room * sizeof(*at));
+	struct interval_row *at = twice(rows->at, &rows->room, sizeof(*at));
 
-	if (!at)
-		return fail(-ENOMEM, "read the history");
-	rows->at = at;
-	rows->room = room;
-	return 0;
+	rows->at = at ?: rows->at;
+	return at ? 0 : -ENOMEM;
 }
 
 static int rows_read(struct store *s, struct query *q, const struct store_interval_query *iq,
